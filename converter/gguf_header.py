@@ -96,7 +96,7 @@ class GGUFHeader:
 
     @property
     def alignment(self) -> int:
-        """What tensors' offsets are multiples of."""
+        """The alignment of tensors' offsets in bytes."""
         return int(self.metadata.get("general.alignment", _ALIGNMENT))
 
     @property

@@ -29,7 +29,7 @@ _LARGEST_FILE = 1 << 30
 
 @dataclass
 class Sums:
-    """What was collected of one tensor."""
+    """The sums collected for one tensor."""
 
     values: np.ndarray
     """float32 [matrices, columns]: sums of the squared inputs; a mixture's experts have one matrix each."""

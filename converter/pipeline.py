@@ -59,7 +59,7 @@ _NUMPY_TYPES = {
 
 @dataclass(frozen=True)
 class ConversionResult:
-    """What was written."""
+    """The files of a conversion."""
 
     path: Path
     architecture: str

@@ -39,7 +39,7 @@ _NO_WEIGHTS = re.compile(
 
 @dataclass(frozen=True)
 class Quantizable:
-    """What a quantization is chosen for."""
+    """The model that a quantization is chosen for."""
 
     architecture: str
     parameters: Metadata
@@ -57,7 +57,7 @@ class Quantizable:
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """What to convert and how."""
+    """A request for a conversion."""
 
     source: Path
     """A checkpoint's folder, a single file of weights, or a GGUF file; with `lora`, the base."""
@@ -141,7 +141,7 @@ class ConversionPlan:
 
 @dataclass(frozen=True)
 class _Model:
-    """What the two kinds of source have in common."""
+    """The fields shared by the two kinds of source."""
 
     family: str
     architecture: str

@@ -1,4 +1,4 @@
-"""How far long work is: the same events for a download and a conversion, for the terminal and the window."""
+"""Progress of long work: the same events for a download and a conversion, for the terminal and the window."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Progress:
 
     @property
     def bytes_left(self) -> int:
-        """What is still to be done."""
+        """Remaining bytes."""
         return max(0, self.bytes_total - self.bytes_done)
 
 

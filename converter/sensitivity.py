@@ -1,4 +1,4 @@
-"""How much each type takes of each tensor: the relative squared error of a layer's output, estimated on a sample of its rows.
+"""The error of each type in each tensor: the relative squared error of a layer's output, estimated on a sample of its rows.
 
 Where x is what the layer reads, W its matrix and Q what a type makes of it, the error of the output is the sum over rows and
 columns of E[x²] (W - Q)², by the importance matrix's E[x²] and without the products of different columns, as in llama.cpp's
@@ -36,7 +36,7 @@ _SAMPLE = 96
 
 @dataclass(frozen=True)
 class TensorErrors:
-    """What each type that a tensor may have takes of it."""
+    """The error of each type that a tensor may have."""
 
     name: str
     layer: int

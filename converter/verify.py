@@ -22,7 +22,7 @@ _PIECE_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found in the finished files."""
+    """The result of reading back the finished files."""
 
     bytes: int
     tensors: int

@@ -1,4 +1,4 @@
-"""What Zhiyin is and stands on: versions, licences, and the report that helps whoever answers a question about it."""
+"""Version, components and licences of Zhiyin, and the report for a support request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Zhiyin keeps its files."""
+"""Folders and files of Zhiyin."""
 
 from __future__ import annotations
 

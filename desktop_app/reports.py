@@ -1,4 +1,4 @@
-"""What the user must hear of, although the work goes on: a damaged file of ours, a model that is gone."""
+"""Warnings for the user while the work goes on: a damaged file of ours, a model that is gone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Listener = Callable[[ZhiyinError], None]
 
 
 class _Reports:
-    """What was found damaged, and who is told."""
+    """Damaged files, and the listeners."""
 
     def __init__(self) -> None:
         self._listener: Listener | None = None

@@ -1,4 +1,4 @@
-"""What the user chose: a small JSON file. Unknown and wrong values fall back to the defaults."""
+"""The user's settings: a small JSON file. Unknown and wrong values fall back to the defaults."""
 
 from __future__ import annotations
 

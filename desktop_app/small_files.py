@@ -26,7 +26,7 @@ _LARGEST = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Parsed(Generic[T]):
-    """What a file's JSON means."""
+    """The parsed contents of a file."""
 
     value: T
     is_complete: bool = True

@@ -1,4 +1,4 @@
-"""What the smoke test tries beside the engine and the window: every library that a bundle could have been built without.
+"""Parts of the smoke test beside the engine and the window: every library that a bundle could have been built without.
 
 Each trial names the distributions that it needs, as pyproject.toml has them. A test compares the two, so that a new dependency
 comes with its trial. No socket of a network is opened.

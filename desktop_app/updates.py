@@ -55,7 +55,7 @@ class ReleaseFile(msgspec.Struct, frozen=True):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """What `update.json` says."""
+    """The contents of `update.json`."""
 
     format: int
     version: Version

@@ -45,7 +45,7 @@ class CatalogueModel:
 
     @property
     def source(self) -> str:
-        """What `zhiyin pull` takes: owner/name, with the file where there are several."""
+        """The argument of `zhiyin pull`: owner/name, with the file where there are several."""
         return f"{self.huggingface}/{self.file}" if self.file else self.huggingface
 
     @property
@@ -55,7 +55,7 @@ class CatalogueModel:
 
     @property
     def name(self) -> str:
-        """What a user calls it."""
+        """The displayed name."""
         name = PurePosixPath(self.file).stem if self.file else self.huggingface.partition("/")[2]
         return _AFTER_THE_NAME.sub("", name)
 

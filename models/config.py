@@ -90,7 +90,7 @@ class Config:
 
     @property
     def names(self) -> tuple[builtins.str, ...]:
-        """What the model is called, in lower case: by its folder, and by its configuration."""
+        """The model's names in lower case: by its folder, and by its configuration."""
         origin = self.data.get("_name_or_path")
         names = [self.folder, origin if isinstance(origin, builtins.str) else ""]
         return tuple(name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower() for name in names if name)

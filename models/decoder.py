@@ -30,7 +30,7 @@ _MOST_EXPERTS_IN_ALL = 1 << 16
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the shapes of a decoder's tensors depend on."""
+    """The sizes that determine the shapes of a decoder's tensors."""
 
     layers: int
     hidden: int
@@ -103,7 +103,7 @@ def read_sizes(config: Config, *, head_dim: int = 0) -> Sizes:
 
 @dataclass(frozen=True)
 class Mixture:
-    """What takes the place of the feed-forward network in every layer of a mixture of experts."""
+    """The mixture of experts, in place of the feed-forward network."""
 
     count: int
     """Experts in a layer."""

@@ -1,4 +1,4 @@
-"""What makes vectors of a model's texts: pooling, normalisation, the longest text, what stands in front of each kind of text."""
+"""Settings of embedding models: pooling, normalisation, the longest text, prefixes for each kind of text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Pooling(IntEnum):
 
 @dataclass(frozen=True)
 class Prefixes:
-    """What a model was trained to read in front of each kind of text."""
+    """The instruction prefixes of each kind of text."""
 
     query: str = ""
     document: str = ""

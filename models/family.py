@@ -1,4 +1,4 @@
-"""What a family of models tells the converter and the memory planner: its `Blueprint`."""
+"""Families of models: the `Blueprint` that each gives the converter and the memory planner."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class GGMLQuantizationType(IntEnum):
 
 
 class LlamaFileType(IntEnum):
-    """What a whole file is quantized to (`general.file_type`)."""
+    """The quantization of a file (`general.file_type`)."""
 
     ALL_F32 = 0
     MOSTLY_F16 = 1

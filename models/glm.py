@@ -1,4 +1,4 @@
-"""What the GLM families share: the publisher's 8- and 4-bit weights.
+"""Shared by the GLM families: the publisher's 8- and 4-bit weights.
 
 Source: THUDM/chatglm-6b, quantization.py. A quantized matrix `X.weight` [rows, columns] is stored as int8, or as two signed 4-bit
 numbers in each int8 [rows, columns / 2], the even column in the high half; `X.weight_scale` [rows] widens it.

@@ -16,7 +16,7 @@ from models.layers import as_is
 
 @dataclass(frozen=True)
 class LatentSizes:
-    """What the shapes of the attention's tensors depend on."""
+    """The sizes that determine the shapes of the attention's tensors."""
 
     heads: int
     hidden: int

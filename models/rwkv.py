@@ -1,4 +1,4 @@
-"""What the RWKV families share: names in the publisher's files and in Hugging Face's, sizes, the vocabulary.
+"""Shared by the RWKV families: names in the publisher's files and in Hugging Face's, sizes, the vocabulary.
 
 Sources: BlinkDL/ChatRWKV, rwkv_pip_package (names, versions); transformers, models/rwkv, and BBuf/RWKV-World-HF-Tokenizer (the
 Hugging Face layouts of RWKV-4 to 6); fla-org/flash-linear-attention, utils/convert_from_rwkv6.py and convert_from_rwkv7.py (its

@@ -38,7 +38,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Modules:
-    """What follows a transformer."""
+    """The modules after a transformer: pooling, dense layers, normalisation."""
 
     pooling: str = "mean"
     """mean, cls or last."""

@@ -29,7 +29,7 @@ class ModulesCheckpoint:
 
     @property
     def tensors(self) -> Mapping[str, StoredTensor]:
-        """Those of all parts."""
+        """The tensors of all parts."""
         return {name: part.tensors[own] for name, (part, own) in self._places.items()}
 
     def read(self, name: str) -> np.ndarray:

@@ -37,7 +37,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells whether a file is still the same one with the same content."""
+    """Identity and modification state of a file."""
 
     device: int
     inode: int

@@ -78,7 +78,7 @@ _STORAGES = {
 
 @dataclass(frozen=True)
 class _Kind:
-    """What stands for a dtype or a storage class in the pickle; None: bytes without a type."""
+    """A dtype or storage class of the pickle; None: untyped bytes."""
 
     dtype: np.dtype[Any] | None
 
@@ -311,7 +311,7 @@ def _record(file: BinaryIO, info: zipfile.ZipInfo, size: int) -> tuple[int, int]
 
 
 def _read_legacy(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
-    """As `_read_zip`, for the format before PyTorch 1.6."""
+    """Do the same as `_read_zip` for the format before PyTorch 1.6."""
     if load_pickle(file, {}, _persistent) != _LEGACY_MAGIC or load_pickle(file, {}, _persistent) != _LEGACY_PROTOCOL:
         raise DamagedPickle("it has another magic number")
     machine = load_pickle(file, {}, _persistent)

@@ -210,7 +210,7 @@ class Connection:
 
 
 class Answer:
-    """What came: status, headers, content."""
+    """An answer: status, headers, content."""
 
     def __init__(self, request: _Request, tick: Callable[[], None]) -> None:
         self._request = request
@@ -343,7 +343,7 @@ class _Request:
 
     @property
     def place(self) -> Place:
-        """What is asked now."""
+        """The address of the current request."""
         return Place(self.url, self._came_from_outside)
 
     @property

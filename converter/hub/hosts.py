@@ -1,4 +1,4 @@
-"""Where repositories are published: the Hub of Hugging Face with its mirrors, and ModelScope. Each says what files one holds.
+"""Hosts of repositories: the Hub of Hugging Face with its mirrors, and ModelScope. Each says what files one holds.
 
 Sources: huggingface-hub; modelscope/modelscope, hub/file_download.py and hub/api.py; modelscope/modelscope_hub, compat/hub_api.py
 (the token as a cookie). What ModelScope answers was measured by others: every refusal is a 404 whose JSON says why (10990101004:
@@ -59,7 +59,7 @@ class _Sibling(msgspec.Struct):
 
 
 class _ModelInfo(msgspec.Struct):
-    """What `/api/models/ORG/NAME?blobs=True` answers, as far as it is used."""
+    """The answer of `/api/models/ORG/NAME?blobs=True`, as far as it is used."""
 
     siblings: Annotated[list[_Sibling], msgspec.Meta(max_length=_MOST_FILES)]
     sha: Annotated[str, msgspec.Meta(pattern=_COMMIT)] | None = None
@@ -77,7 +77,7 @@ class _Entries(msgspec.Struct):
 
 
 class _Folder(msgspec.Struct):
-    """What ModelScope's `repo/files` answers."""
+    """The answer of ModelScope's `repo/files`."""
 
     data: _Entries = msgspec.field(name="Data")
 
@@ -88,7 +88,7 @@ class _Reason(msgspec.Struct):
 
 @dataclass(frozen=True)
 class About:
-    """What a host says of a repository."""
+    """A host's facts of a repository."""
 
     licence: str = ""
     downloads: int = 0

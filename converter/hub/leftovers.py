@@ -1,4 +1,4 @@
-"""What lies in the folder of downloads of work that did not come to its end: beginnings of files, checkpoints never converted."""
+"""Leftovers in the folder of downloads: unfinished files, checkpoints never converted."""
 
 from __future__ import annotations
 

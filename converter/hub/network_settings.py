@@ -1,4 +1,4 @@
-"""What this computer's settings say of the network: proxies, certificates, tokens, offline mode.
+"""The network settings of this computer: proxies, certificates, tokens, offline mode.
 
 Each is checked where it is used: a mistake in one is told by its name, never blamed on the server or the disk.
 """

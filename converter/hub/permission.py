@@ -39,7 +39,7 @@ SWITCH = "network"
 
 
 class _Gate:
-    """What this process does about connections."""
+    """The connection policy of this process."""
 
     def __init__(self) -> None:
         self.installed = False

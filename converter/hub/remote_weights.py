@@ -1,4 +1,4 @@
-"""What the headers of a repository's safetensors say of its weights, before any weight is fetched."""
+"""Remote headers: facts of a repository's weights before any is fetched."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class _Index(msgspec.Struct):
 
 
 class _TokenizerConfig(msgspec.Struct):
-    """As far as a preview looks into it."""
+    """The keys of tokenizer_config.json that a preview uses."""
 
     chat_template: Any = None
 

@@ -1,4 +1,4 @@
-"""What is asked of a repository, and what is known of it: plain data."""
+"""Requests to a repository, and the facts of one: plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.errors import ZhiyinError
 
 @dataclass(frozen=True)
 class DownloadRequest:
-    """What to fetch."""
+    """A request for a download."""
 
     repository: str
     """ORG/NAME, or ORG/NAME/FILE for one model of several; with "modelscope:" in front, on ModelScope."""
@@ -39,7 +39,7 @@ class DownloadRequest:
 
 @dataclass(frozen=True)
 class Download:
-    """What is here now."""
+    """A finished download."""
 
     source: Path
     """What to convert or load: the folder, or a file in it."""
@@ -58,7 +58,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Description:
-    """What a repository is to a person."""
+    """A repository's description for the user."""
 
     repository: str
     page: str
@@ -77,7 +77,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a repository is, before anything of it is kept here."""
+    """A repository's facts before anything of it is stored."""
 
     repository: str
     source: str
@@ -104,7 +104,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Outline:
-    """What a quantization is chosen by."""
+    """The facts that a quantization is chosen by."""
 
     config: Config | None = None
     """None: it has no config.json, or comes as GGUF."""

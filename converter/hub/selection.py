@@ -74,7 +74,7 @@ class SeveralModels(ZhiyinError):
 
 @dataclass(frozen=True)
 class FileSelection:
-    """What to fetch."""
+    """The files to fetch."""
 
     files: tuple[RemoteFile, ...]
     source: str
@@ -89,7 +89,7 @@ RemoteHeaders = Mapping[str, tuple[GGUFHeader, ...]]
 
 @dataclass(frozen=True)
 class DownloadSelection:
-    """What is wanted of a repository that offers several things."""
+    """The user's choice among a repository's files."""
 
     quants: Sequence[str] = USUAL_QUANTS
     """What may be taken of GGUF files, the best first."""

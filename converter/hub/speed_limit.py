@@ -1,4 +1,4 @@
-"""How fast content may come in this process: one allowance for all connections together.
+"""The limit of download speed in this process: one allowance for all connections together.
 
 Who takes content out of a connection waits here; what nobody takes stays with the host, since the connection's buffers are full.
 """

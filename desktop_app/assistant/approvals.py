@@ -21,7 +21,7 @@ Decision = Literal["once", "chat", "always", "refuse"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user is asked to allow: exactly what would be done."""
+    """An action that the user is asked to approve, exactly as it would be done."""
 
     tool: Tool
     arguments: Mapping[str, Any]
@@ -57,7 +57,7 @@ def _parsed(stored: Any) -> Parsed[frozenset[str]]:
 
 @dataclass
 class Approvals:
-    """What was allowed."""
+    """The approvals given."""
 
     ask: Callable[[Asked], Decision]
     """Waits for the user; "refuse" where nobody is there."""

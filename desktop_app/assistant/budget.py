@@ -1,4 +1,4 @@
-"""How much of a result fits into what is left of the context; what does not is left out with a notice that says so."""
+"""The context budget of tool results: what does not fit is left out, with a notice."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _MOST_INTERPRETERS = 4
 
 
 class ToolKeeper:
-    """What tools keep open. Used from one thread at a time, `close` from any."""
+    """Resources that tools keep open. Used from one thread at a time, `close` from any."""
 
     def __init__(self) -> None:
         """Nothing is open yet."""

@@ -1,4 +1,4 @@
-"""What a tool is: what the model is told of it, what running it does, what comes out."""
+"""The interface of a tool: its description for the model, its execution, its result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ToolFailed(ZhiyinError):
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What a call gave."""
+    """The result of a call."""
 
     text: str
     """What the model reads: data, never markup."""
@@ -57,7 +57,7 @@ class Tool:
 
     @property
     def key(self) -> str:
-        """What approvals are remembered by: nothing that the tool says of itself."""
+        """The key of approvals; independent of the tool's own description."""
         return self.identity or f"{self.source}/{self.name}"
 
     def offer(self) -> dict[str, Any]:

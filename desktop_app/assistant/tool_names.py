@@ -1,4 +1,4 @@
-"""What the application's own tools are called."""
+"""Names of the application's own tools."""
 
 from __future__ import annotations
 

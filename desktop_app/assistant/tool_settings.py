@@ -1,4 +1,4 @@
-"""What the settings of tools change: MCP servers, and what may always be done without asking. No window, no Qt."""
+"""Settings of tools: MCP servers, and lasting approvals. No window, no Qt."""
 
 from __future__ import annotations
 

@@ -42,12 +42,12 @@ class Assistant:
 
     @property
     def sign(self) -> str:
-        """What its icon shows."""
+        """The characters of its icon."""
         return self.icon or self.name[:1].upper()
 
     @property
     def choices(self) -> Choices:
-        """What a chat with it begins with."""
+        """The initial settings of a chat with it."""
         return Choices(self.model, self.instructions, self.sampling, self.id)
 
     @property
@@ -58,7 +58,7 @@ class Assistant:
 
 @dataclass(frozen=True)
 class Own:
-    """What the user made of the assistants."""
+    """The user's own assistants and changes."""
 
     kept: tuple[Assistant, ...] = ()
     """Those of the user's own, and changed ones under the id of that which came along."""

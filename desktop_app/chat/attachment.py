@@ -1,4 +1,4 @@
-"""What goes with a message beside what was typed: files, long texts that were pasted, passages. Name and text stay apart."""
+"""Attachments of a message: files, long texts that were pasted, passages. Name and text stay apart."""
 
 from __future__ import annotations
 

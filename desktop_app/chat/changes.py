@@ -1,4 +1,4 @@
-"""What can be done with messages of a chat: one deleted, a chat branched off into one of its own, a reply that goes on."""
+"""Changes to a chat's messages: deleting one, branching off a new chat, continuing a reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was chosen for one chat alone: its model, instructions, sampling and assistant. The rest is as in the settings."""
+"""Settings of a single chat: its model, instructions, sampling and assistant. The rest is as in the settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chat is: messages in a tree, so that an edited question or a second answer never replaces the first."""
+"""Chats: messages in a tree, so that an edited question or a second answer never replaces the first."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Message:
 
     @property
     def written(self) -> Draft:
-        """What the user wrote, as it was before it was sent."""
+        """The user's text as typed."""
         return Draft(self.content, self.attachments)
 
     @property

@@ -1,4 +1,4 @@
-"""What a reply is grounded in: documents that the model reads whole, and passages that were found in others.
+"""The grounding of a reply: documents read in full, and passages retrieved from others.
 
 It is a fact of the reply. Each part that an answer can name has a number, and the number stands in the prompt.
 """
@@ -68,7 +68,7 @@ class FullDocument(Struct, frozen=True):
 
 
 class Grounding(Struct, frozen=True, omit_defaults=True):
-    """What the model reads of documents for one reply."""
+    """The documents and passages that the model reads for one reply."""
 
     full: tuple[FullDocument, ...] = field(default=(), name="whole")
     searched: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ _ORPHANS = "SELECT count(*) FROM messages WHERE conversation NOT IN (SELECT id F
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was saved from a damaged file."""
+    """The contents recovered from a damaged file."""
 
     damaged: Path
     """Where the damaged file lies now."""

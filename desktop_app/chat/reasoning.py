@@ -124,5 +124,5 @@ class ReasoningClock:
 
     @property
     def facts(self) -> dict[str, float]:
-        """What is stored with the message; {}: it did not reason."""
+        """The facts to store with the message; {}: no reasoning."""
         return {THINKING_SECONDS: round(self.seconds, 1)} if self.seconds else {}

@@ -1,4 +1,4 @@
-"""What is sent to the engine for a reply: the messages, the system prompt and how tokens are chosen.
+"""The engine request for a reply: the messages, the system prompt and how tokens are chosen.
 
 The window and `zhiyin chat` both ask through `reply_request`, so that the same chat gets the same reply in either.
 """
@@ -26,7 +26,7 @@ _SUMMARY = "Summary of our conversation before this, which is not shown any more
 
 @dataclass(frozen=True)
 class ReplyOptions:
-    """What the user chose for replies; whatever is left open is decided by the model's publisher or the model itself."""
+    """The user's reply options; unset ones fall back to the publisher's recommendation or the model."""
 
     system_prompt: str = ""
     sampling: Mapping[str, float] = field(default_factory=dict)

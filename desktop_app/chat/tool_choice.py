@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """What the user switched on for one chat."""
+    """The tools switched on for one chat."""
 
     names: tuple[str, ...] = ()
     """The application's own, by their names in `--tools`."""

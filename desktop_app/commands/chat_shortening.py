@@ -1,4 +1,4 @@
-"""What `zhiyin chat` offers where the next turn does not fit: fewer turns, a summary of them, a new chat, a larger context."""
+"""Remedies of `zhiyin chat` where the next turn does not fit: fewer turns, a summary of them, a new chat, a larger context."""
 
 from __future__ import annotations
 

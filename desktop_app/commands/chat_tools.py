@@ -53,7 +53,7 @@ def add_tool_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class ToolChat:
-    """What `zhiyin chat` needs to let a model use tools."""
+    """The tools of a `zhiyin chat`."""
 
     def __init__(
         self,

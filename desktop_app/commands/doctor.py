@@ -36,7 +36,7 @@ _SECONDS, _CONTEXT, _TOKENS = 300, 256, 4
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     name: str
     good: bool

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user asks about."""
+    """The model asked about."""
 
     model: Model
     origin: str = ""

@@ -1,4 +1,4 @@
-"""Where the messages of a chat in the terminal come from: typed with history and editing, or lines of a pipe or file."""
+"""Input of messages in the terminal: typed with history and editing, or lines of a pipe or file."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _SMALLEST_CONTEXT = 8
 
 @dataclass(frozen=True)
 class Perplexity:
-    """What was found."""
+    """The measured perplexity."""
 
     perplexity: float
     """exp of the mean loss."""

@@ -1,4 +1,4 @@
-"""What the commands that take a checkpoint share: SOURCE may be a path or a repository of a hub, which is fetched first."""
+"""Shared by the commands that take a checkpoint: SOURCE may be a path or a repository of a hub, which is fetched first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: facts on stdout, everything else on stderr."""
+"""Output of the commands: facts on stdout, everything else on stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What extraction makes of a file: pages of blocks."""
+"""Extracted documents: pages of blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.errors import ZhiyinError
 
 
 class Kind(str, Enum):
-    """What a block is, which says where texts may be cut."""
+    """The kind of a block, which decides where texts may be cut."""
 
     HEADING = "heading"
     PARAGRAPH = "paragraph"
@@ -68,7 +68,7 @@ class Document(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What the extraction process answers: a document or an error."""
+    """The answer of the extraction process: a document or an error."""
 
     document: Document | None = None
     failed: dict[str, Any] | None = None

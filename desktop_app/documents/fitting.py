@@ -1,4 +1,4 @@
-"""What of a chat's documents fits its context: those go into the prompt whole, passages are looked for in the others."""
+"""Which of a chat's documents fit its context: those go into the prompt whole, passages are looked for in the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _UNNUMBERED = (PASTED, PASSAGES)
 
 @dataclass(frozen=True)
 class Chat:
-    """What is known of a chat when a reply is asked for."""
+    """A chat's messages and documents at the time of a request."""
 
     path: Sequence[Message]
     """Its messages; the last one is the question."""
@@ -48,7 +48,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a chat takes in the tokens of a model; it can be sent to another process, as the model cannot."""
+    """Token costs of a chat; it can be sent to another process, as the model cannot."""
 
     attachments: Mapping[str, int]
     """By their ids."""
@@ -67,7 +67,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Fit:
-    """What goes in whole, and how much room passages have."""
+    """The documents that fit in full, and the token budget of passages."""
 
     full: tuple[FullDocument, ...]
     searched: tuple[Attachment, ...]

@@ -1,4 +1,4 @@
-"""What the model reads of documents for one message. The window, the terminal and the server all ask here."""
+"""Grounding of one message in documents: full texts and passages. The window, the terminal and the server all ask here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the window asks of the collections, each as a piece of work for a process of its own (`processes.worker`).
+"""The window's requests to the collections, each as a piece of work for a process of its own (`processes.worker`).
 
 Nothing heavy is imported with this module: the window imports it, and what it returns.
 """

@@ -1,4 +1,4 @@
-"""What of a text is looked up: words of alphabets, and of Chinese each character and each pair of neighbours.
+"""Index terms of a text: words of alphabets, and of Chinese each character and each pair of neighbours.
 
 Pairs of characters find Chinese words of two and more characters without a dictionary, single ones those of one character.
 """

@@ -132,12 +132,12 @@ class _Times:
 
     @property
     def together(self) -> list[float]:
-        """What a product takes all of them together."""
+        """Seconds of a product over all threads together."""
         return [1 / sum(1 / seconds for seconds in shape) for shape in zip(*self.of_threads, strict=True)]
 
     @property
     def in_step(self) -> float:
-        """What a large product takes where all wait for the slowest."""
+        """Seconds of a large product when all threads wait for the slowest."""
         return max(seconds[0] for seconds in self.of_threads) / len(self.of_threads)
 
 

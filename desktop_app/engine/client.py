@@ -64,7 +64,7 @@ class EngineExit:
 
 
 class Answers(Protocol):
-    """Whatever takes requests of a loaded model: the engine of this computer, or a server on another one."""
+    """The interface that takes requests to a loaded model: this computer's engine, or a remote server."""
 
     def submit(self, request: protocol.Request[R], on_update: UpdateListener | None = None) -> Job[R]:
         """Send a request; returns at once."""

@@ -27,7 +27,7 @@ _TEXT_SECONDS = 1 / 30
 
 @dataclass(frozen=True)
 class OutputFilter:
-    """What becomes of a reply's tokens before anybody sees their text."""
+    """Post-processing of generated tokens."""
 
     filter: ReplyFilter | None = None
     """Changes the text."""
@@ -40,7 +40,7 @@ class OutputFilter:
 
 
 class Step(NamedTuple):
-    """What is to be appended next."""
+    """The tokens to append next."""
 
     ids: Sequence[int]
     guessed: int = 0

@@ -1,4 +1,4 @@
-"""What the engine process has loaded: nothing, a language model with its replies, or a model that measures texts."""
+"""The loaded model of the engine process: nothing, a language model with its replies, or a model that measures texts."""
 
 from __future__ import annotations
 

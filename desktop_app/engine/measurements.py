@@ -1,4 +1,4 @@
-"""What the engine process measures and computes with a model that is loaded: logits, losses, vectors, importance, speed."""
+"""Measurements of the loaded model in the engine process: logits, losses, vectors, importance, speed."""
 
 from __future__ import annotations
 

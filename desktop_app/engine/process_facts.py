@@ -1,4 +1,4 @@
-"""What the engine process holds in memory, and what it computes with."""
+"""Facts of the engine process: memory, devices, parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many tokens of waiting prompts a step of the scheduler takes along, so that running replies hardly wait for them.
+"""The prompt tokens of a scheduler step, chosen so that running replies hardly wait.
 
 A step with a part of a prompt may take `_LONGEST` times as long as one without. What a part costs is no straight line (small
 matrix products, attention over what was read), so the size follows what the last steps took instead of a formula.

@@ -178,7 +178,7 @@ class Generate(Request[Reply], frozen=True, tag="generate"):
 
     @property
     def prompt(self) -> Prompt:
-        """What is asked, without how it is answered."""
+        """The prompt's fields, without sampling."""
         return Prompt(self.messages, self.tools, self.thinking, self.effort)
 
 

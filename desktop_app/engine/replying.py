@@ -1,4 +1,4 @@
-"""How the engine process prepares a reply: its prompt, what of it is known, how its tokens are chosen, and what is shown."""
+"""Preparation of a reply in the engine process: prompt, cached prefix, sampler, output filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine answers to requests."""
+"""Results of engine requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Result(Struct, frozen=True, tag=True, tag_field="kind"):
 
 
 class ModelInfo(Result, frozen=True):
-    """What the application needs to know of a loaded model."""
+    """Facts of a loaded model."""
 
     path: Path
     name: str
@@ -157,7 +157,7 @@ class CollectedChunks(Result, frozen=True):
 
 
 class Coverage(Result, frozen=True):
-    """What an importance matrix holds."""
+    """The coverage of an importance matrix."""
 
     entries: int
     """Tensors."""

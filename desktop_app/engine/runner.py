@@ -1,4 +1,4 @@
-"""What runs a model: the interface that llama.cpp's runner and the graph runner share."""
+"""Runners of models: the interface that llama.cpp's runner and the graph runner share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ProgressCallback = Callable[[float], None]
 
 
 class Part(NamedTuple):
-    """What a step appends to a sequence."""
+    """The tokens that a step appends to a sequence."""
 
     sequence: Any
     ids: Sequence[int]
@@ -44,7 +44,7 @@ class OutOfMemory(ZhiyinError):
 
 
 class Vocabulary(Protocol):
-    """What the tokens of a model are."""
+    """The vocabulary of a loaded model."""
 
     bos_text: str
     """The beginning-of-sequence token's text, "" when there is none."""
@@ -217,7 +217,7 @@ class Runner(Protocol):
 
     @property
     def sequences(self) -> Sequence[RunningSequence]:
-        """What can be computed together."""
+        """The sequences that can be computed together."""
         ...
 
     def decode_together(self, parts: Sequence[Part], on_progress: ProgressCallback | None = None) -> None:

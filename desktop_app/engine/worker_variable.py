@@ -1,4 +1,4 @@
-"""How the engine's process is told its workers."""
+"""The environment variable that names the engine's workers."""
 
 VARIABLE = "ZHIYIN_WORKERS"
 """The environment variable: their addresses, with commas between them."""

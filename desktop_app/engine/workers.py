@@ -43,7 +43,7 @@ class WorkerFailed(ZhiyinError):
 
 
 class Lent(Struct, frozen=True):
-    """What a worker lends."""
+    """The devices that a worker lends."""
 
     devices: int
     link: Link

@@ -1,4 +1,4 @@
-"""What was downloaded and converted, and what is still to be: a small file that outlives the process."""
+"""The record of finished and pending downloads and conversions: a small file that outlives the process."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """What a user calls it."""
+        """The displayed name."""
         return Path(self.source).name if self.is_path else self.source
 
 

@@ -1,4 +1,4 @@
-"""What somebody without a model is offered first: what this computer has, and three models that run well on it."""
+"""The first run: this computer's hardware, and three models that run well on it."""
 
 from __future__ import annotations
 

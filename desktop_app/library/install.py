@@ -45,7 +45,7 @@ class Calibration:
 
     @property
     def name(self) -> str:
-        """What tells files that were made with it from others, without spaces."""
+        """The suffix of file names made with it, without spaces."""
         return (
             "imatrix" if self.text is None else f"imatrix-{blake2b(read_regular(self.text), digest_size=8).hexdigest()}"
         )
@@ -53,7 +53,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class InstallRequest:
-    """What to install."""
+    """A request to install a model."""
 
     source: Path | str
     """A checkpoint (with `lora`, the base), or the name of a repository, as in `DownloadRequest`."""
@@ -76,7 +76,7 @@ class InstallRequest:
 
 @dataclass(frozen=True)
 class Installed:
-    """What is here now."""
+    """An installed model's files."""
 
     path: Path
     """The GGUF file, or the first of several."""

@@ -1,4 +1,4 @@
-"""What is known of a model on this computer: plain data."""
+"""An installed model: plain data."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class ConversionJob:
 
     @property
     def name(self) -> str:
-        """What a user calls it: the folder's or the file's name, or the repository's."""
+        """The displayed name: the folder's or the file's name, or the repository's."""
         source = self.request.source
         return source.name if isinstance(source, Path) else source
 
@@ -57,7 +57,7 @@ class ConversionJob:
 
     @property
     def can_pause(self) -> bool:
-        """What is done of it would be kept: it is a download, and has not come to the conversion."""
+        """Whether it can pause without loss: it is a download, and its conversion has not begun."""
         fetching = self.progress is None or self.progress.phase == "downloading"
         begun = self.state in ("preparing", "running")
         return not isinstance(self.request.source, Path) and fetching and (begun or self._can_wait)
@@ -79,7 +79,7 @@ class JobQueue:
 
     @property
     def jobs(self) -> list[ConversionJob]:
-        """What is under way, then what waits or pauses, in their order."""
+        """The running jobs, then those that wait or pause, in order."""
         return [*([self.current] if self.current is not None else []), *self.queued]
 
     @property

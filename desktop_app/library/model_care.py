@@ -1,4 +1,4 @@
-"""What is known of an installed model, whether its bytes are still as they were, and another name for it."""
+"""Facts of an installed model, verifying its bytes, exporting and renaming it."""
 
 from __future__ import annotations
 

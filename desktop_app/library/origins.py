@@ -1,4 +1,4 @@
-"""Where models came from: the repository, and the hash that their host gave for them."""
+"""Origins of models: the repository, and the host's hash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CACHED = re.compile(r"models--(?P<organisation>.+?)--(?P<name>.+)")
 
 
 class Origins:
-    """What the notes of downloads say, read once."""
+    """The origins in the downloads' manifests, read once."""
 
     def __init__(self, downloads: Path) -> None:
         """`downloads` is the folder of all downloads."""

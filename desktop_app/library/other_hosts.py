@@ -1,4 +1,4 @@
-"""Where else a model may be fetched from, when the host that was asked cannot be reached."""
+"""Other hosts of a model, for when the one that was asked cannot be reached."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class PackedFile(msgspec.Struct, frozen=True):
 
 
 class Pack(msgspec.Struct, frozen=True):
-    """What `pack.json` says."""
+    """The contents of `pack.json`."""
 
     format: int
     model: str

@@ -25,7 +25,7 @@ from models.errors import ZhiyinError
 
 @dataclass(frozen=True)
 class Removal:
-    """What it means to remove a model."""
+    """The consequences of removing a model."""
 
     model: Entry
     files: tuple[Path, ...]

@@ -22,7 +22,7 @@ _MOST_FILES = 20_000
 
 @dataclass
 class Found:
-    """What a folder holds."""
+    """The models in a folder."""
 
     files: list[Path] = field(default_factory=list)
     """Models, of split ones the first part; and what is called .gguf, whatever it is."""

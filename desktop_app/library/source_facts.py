@@ -1,4 +1,4 @@
-"""What a checkpoint or a repository is, and what it can become: all that a user should know before converting it."""
+"""Facts of a checkpoint or repository and its possible quantizations, for the user to see before converting it."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def fitting_way(facts: SourceFacts, quant: str, free_disk: int) -> ReadyMade | N
 
 @dataclass(frozen=True)
 class Assessment:
-    """What this computer can run of a source."""
+    """The run configurations of a source on this computer."""
 
     quant: str
     """What is chosen without being asked."""

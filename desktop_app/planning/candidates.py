@@ -1,4 +1,4 @@
-"""What the planner may choose from: a finished file as it is, or a checkpoint in every quantization."""
+"""Candidates of the planner: a finished file as it is, or a checkpoint in every quantization."""
 
 from __future__ import annotations
 

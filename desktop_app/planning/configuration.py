@@ -1,4 +1,4 @@
-"""What a plan is made of: a model in its quantizations, a computer with its devices, and one way to run the one on the other."""
+"""The parts of a plan: a model in its quantizations, a computer with its devices, and one way to run the one on the other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Computer:
-    """What a plan has to live with."""
+    """The computer's limits for a plan."""
 
     free_bytes: int
     """Main memory that can be taken without swapping, what unloading the current model frees included."""
@@ -98,7 +98,7 @@ class Model:
 
 @dataclass(frozen=True)
 class DeviceAllocation:
-    """What one device holds."""
+    """The allocation on one device."""
 
     device: str
     layers: int

@@ -1,4 +1,4 @@
-"""What this computer can run of a model, and how, with the bytes of each part.
+"""The best run configurations of a model on this computer, with the bytes of each part.
 
 How: quantization, context, layers on each device, tokens of a prompt at once, threads, and whether the weights stay in the file's
 pages and are kept from being swapped out.

@@ -63,7 +63,7 @@ def known_speed(cache: Path) -> ReadSpeed | None:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What the file holds."""
+    """The stored measurement."""
 
     computer: str
     speed: ReadSpeed

@@ -1,4 +1,4 @@
-"""What our processes say beside their answers, for a bug report; where nothing can be written, it is dropped."""
+"""Log files of our processes, for a bug report; dropped where nothing can be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the application starts processes of its own: in isolated mode, with pipes that nothing else writes to.
+"""Starting processes of our own: in isolated mode, with pipes that nothing else writes to.
 
 Python puts the working folder (`-m`, `-c`), PYTHONPATH and the user's own packages in front of the installed modules. The working
 folder may be a downloaded checkpoint, so that none of our processes may import from there.

@@ -1,4 +1,4 @@
-"""How much of a model is left after quantizing: perplexity and KL divergence against the original, on a text.
+"""Quality of quantized models: perplexity and KL divergence against the original, on a text.
 
 The engine process computes the figures, by llama.cpp's definitions; what is here chooses the text, keeps the reference's
 distributions for the next time, and sums up.

@@ -45,7 +45,7 @@ Listener = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class ImportanceRequest:
-    """What to make."""
+    """A request for an importance matrix."""
 
     model: Path
     """A GGUF file."""

@@ -28,7 +28,7 @@ tokens so far: divergences, or losses where there is no reference."""
 
 @dataclass(frozen=True)
 class MeasureRequest:
-    """What to measure."""
+    """A request for a measurement."""
 
     model: Path
     """A GGUF file."""
@@ -42,7 +42,7 @@ class MeasureRequest:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was found."""
+    """The result of a measurement."""
 
     quality: Quality
     context: int

@@ -68,7 +68,7 @@ class SpeedFloor:
 
 @dataclass(frozen=True)
 class Penalty:
-    """What a second of each token costs, in nats: the more, the faster the types that are chosen."""
+    """The price of a second per token, in nats: the more, the faster the types that are chosen."""
 
     nats_per_second: float
     seconds: Mapping[str, Mapping[Type, float]]
@@ -82,7 +82,7 @@ class Penalty:
 
 @dataclass(frozen=True)
 class Costs:
-    """What each type of each tensor costs."""
+    """The costs of each type of each tensor."""
 
     options: Mapping[str, Sequence[Option]]
 

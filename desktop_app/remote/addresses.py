@@ -39,7 +39,7 @@ class Remote:
 
     @property
     def place(self) -> str:
-        """What is shown as where it is: host and port."""
+        """The displayed location: host and port."""
         return place_of(self.address)
 
 

@@ -42,7 +42,7 @@ class RemoteEngine:
 
     @property
     def info(self) -> ModelInfo:
-        """What is known of the model without asking for it."""
+        """The facts of the model that need no request."""
         name, context = self._model.name, self._model.context
         return ModelInfo(Path(), name, "", 0, context, context, 0, "", chat=True, tools=True)
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a server on another computer: one sentence for each, with what to do."""
+"""Failures of a server on another computer: one sentence for each, with the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was asked last: when, by which program, of which model, how many tokens. Never what was said."""
+"""The last requests: when, by which program, of which model, how many tokens. Never what was said."""
 
 from __future__ import annotations
 

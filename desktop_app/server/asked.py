@@ -1,4 +1,4 @@
-"""What requests of all protocols share: sampling, and the texts in a message's content."""
+"""Shared by requests of all protocols: sampling, and the texts in a message's content."""
 
 from __future__ import annotations
 

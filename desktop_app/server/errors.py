@@ -43,7 +43,7 @@ _ANTHROPIC_TYPES = {
 
 
 class APIError(Exception):
-    """What a client is told instead of an answer."""
+    """An error answer to a client."""
 
     def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
         """Take the HTTP status, a sentence, and for OpenAI's clients a code and the parameter that is wrong."""

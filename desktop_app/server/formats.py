@@ -1,4 +1,4 @@
-"""What an answer is held to: a JSON schema, or the call of a tool; how each protocol writes it, in our terms."""
+"""Response formats: a JSON schema, or the call of a tool; how each protocol writes it, in our terms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What an answer has to be."""
+    """The required form of an answer."""
 
     schema: Mapping[str, Any] | None = None
     """None: anything."""

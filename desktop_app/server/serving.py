@@ -1,4 +1,4 @@
-"""What the handlers of all protocols work with, and how their answers are written."""
+"""Shared by the handlers of all protocols: services and the writing of answers."""
 
 from __future__ import annotations
 

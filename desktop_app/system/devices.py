@@ -1,4 +1,4 @@
-"""What ggml can compute on, as the engine tells of it: devices and engine parts."""
+"""ggml's devices and the engine parts, as the engine reports them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class EnginePart:
 
 
 class ComputeFacts(Struct, frozen=True, tag=True, tag_field="kind"):
-    """What ggml says of this computer: the engine's answer to `Devices`."""
+    """ggml's facts of this computer: the engine's answer to `Devices`."""
 
     devices: tuple[Device, ...]
     backends: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What this computer has: processor, memory and the devices that ggml can compute on."""
+"""Hardware of this computer: processor, memory and the devices that ggml can compute on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much main memory this process may take: what is free, and what containers and resource limits allow."""
+"""Memory limits of this process: free main memory, containers, resource limits."""
 
 from __future__ import annotations
 

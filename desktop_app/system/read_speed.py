@@ -24,7 +24,7 @@ class Weights(NamedTuple):
 
 
 class ReadSpeed(Struct, frozen=True, tag=True, tag_field="kind"):
-    """What the cores together need for products of weights with a vector, by ggml type.
+    """Seconds that the cores together need for products of weights with a vector, by ggml type.
 
     It is counted in processor time, so other programs that want the cores too hardly change it.
     """

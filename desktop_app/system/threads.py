@@ -1,4 +1,4 @@
-"""How many threads the engine computes with."""
+"""The engine's number of threads."""
 
 from __future__ import annotations
 

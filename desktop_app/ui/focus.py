@@ -1,4 +1,4 @@
-"""Where the keyboard goes: after every action to the text that the user writes, so that no key is lost or presses a button."""
+"""Keyboard focus: after every action to the text that the user writes, so that no key is lost or presses a button."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the parts of the window are: the list of chats beside the page, or over it where the window is narrow."""
+"""Layout of the window: the list of chats beside the page, or over it where the window is narrow."""
 
 from __future__ import annotations
 

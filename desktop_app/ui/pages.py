@@ -81,7 +81,7 @@ class Pages(QStackedWidget):
 
     @property
     def first_run(self) -> FirstRunPage:
-        """What somebody sees who has no model of their own yet."""
+        """The page for a user without a model."""
         if self._first_run_page is None:
             from desktop_app.ui.models.first_run_page import FirstRunPage
 
@@ -121,7 +121,7 @@ class Pages(QStackedWidget):
 
     @property
     def downloads(self) -> DownloadsPage:
-        """What is being downloaded and converted."""
+        """The page of downloads and conversions."""
         if self._downloads is None:
             from desktop_app.ui.models.downloads_page import DownloadsPage
 

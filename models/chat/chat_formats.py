@@ -1,4 +1,4 @@
-"""What a family's chats need beyond a template: messages before it, replies after it. A GGUF file names its chat format."""
+"""Chat formats: processing of messages before the template, and of replies after it. A GGUF file names its chat format."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def tell_of_tools(
 
 
 class ReplyReader:
-    """What the reader of a reply sees of it, and what it calls."""
+    """Splits a reply into displayed text and tool calls."""
 
     def __init__(
         self, chat_format: ChatFormat | None, template: str | None, tools: Messages, *, reasoning: bool = False

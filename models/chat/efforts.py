@@ -1,4 +1,4 @@
-"""How long a model may think, in the words of gpt-oss and of the servers that speak OpenAI's protocol."""
+"""Reasoning efforts, in the words of gpt-oss and of the servers that speak OpenAI's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How chats are written for ChatGLM-6B, ChatGLM2, ChatGLM3 and GLM-4.
+"""Prompt formats of ChatGLM-6B, ChatGLM2, ChatGLM3 and GLM-4.
 
 Sources: THUDM/chatglm-6b, chatglm2-6b (modeling_chatglm.py, `build_prompt` and `chat`), chatglm3-6b (tokenization_chatglm.py,
 `build_chat_input`) and glm-4-9b-chat (tokenizer_config.json). What a template cannot say is in `models.chat.chat_formats`.

@@ -39,7 +39,7 @@ _GAP = "\n\n"
 
 
 class TemplateForms:
-    """What forms of messages a template takes; each is found out when it is first needed."""
+    """The message forms that a template accepts, each probed when first needed."""
 
     def __init__(self, attempt: Attempt) -> None:
         """Take what renders the template."""

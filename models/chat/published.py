@@ -1,4 +1,4 @@
-"""How chats are written for models of the LLaMA-like families whose checkpoint carries no template of its own.
+"""Prompt formats of the LLaMA-like families whose checkpoint carries no template of its own.
 
 Each template repeats the publisher's own code, named beside it. Formats without a place for a system message get it in front of
 the first question. A base model has no format: what is published for chatting is told from it by files that only chat models have

@@ -1,4 +1,4 @@
-"""What is done to a reply's text between the model and the reader, and the tool calls found in it."""
+"""Post-processing of a reply's text, and the tool calls in it."""
 
 from __future__ import annotations
 

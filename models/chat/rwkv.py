@@ -1,4 +1,4 @@
-"""How chats are written for RWKV, whose checkpoints carry no template: Raven, World and G1.
+"""Prompt formats of RWKV, whose checkpoints carry no template: Raven, World and G1.
 
 Sources: BlinkDL/ChatRWKV, v2/chat.py and API_DEMO_CHAT.py; BlinkDL/RWKV-LM, RWKV-v7/RWKV7-G1x-templates.txt. A blank line
 separates turns in the training data, so none may stand inside a message. A prompt never ends in a space or in a whole `<think>`:

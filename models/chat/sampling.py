@@ -1,4 +1,4 @@
-"""How a model's publisher recommends to choose tokens, as a GGUF file says it (`general.sampling.*`)."""
+"""The publisher's recommended sampling, as stored in a GGUF file (`general.sampling.*`)."""
 
 from __future__ import annotations
 

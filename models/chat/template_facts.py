@@ -1,4 +1,4 @@
-"""What can be said of a chat template without rendering it, which takes Jinja."""
+"""Facts of a chat template that need no rendering, and so no Jinja."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TemplateLimit(ZhiyinError):
 
 @dataclass(frozen=True)
 class TemplateFacts:
-    """What a template's text shows about the model."""
+    """Facts of the model, taken from its template's text."""
 
     reasoning: bool
     """It knows thinking blocks."""

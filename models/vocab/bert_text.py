@@ -1,4 +1,4 @@
-"""What BERT's normaliser and pre-tokenizer do to single characters.
+"""BERT's normaliser and pre-tokenizer, character by character.
 
 Source: huggingface/tokenizers, normalizers/bert.rs and pre_tokenizers/bert.rs.
 """

@@ -26,7 +26,7 @@ _NOT_FOR_CHATS = (TOOL_USE, "rag")
 
 @dataclass(frozen=True)
 class ChatTemplates:
-    """What a folder holds."""
+    """The chat templates of a folder."""
 
     default: str | None = None
     others: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a tokenizer.json says of its model's way from a piece to tokens, as a GGUF file of ours holds it."""
+"""The rules of a tokenizer.json from a piece to tokens, as stored in a GGUF file of ours."""
 
 from __future__ import annotations
 

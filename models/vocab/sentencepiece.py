@@ -49,7 +49,7 @@ Field = tuple[int, int | float | bytes]
 
 @dataclass(frozen=True)
 class SentencePieceModel:
-    """What a model file says."""
+    """The contents of a sentencepiece model file."""
 
     pieces: tuple[tuple[str, float, TokenType], ...]
     is_bpe: bool

@@ -1,4 +1,4 @@
-"""What is read of a tokenizer's JSON files; all else in them is skipped.
+"""Structures of a tokenizer's JSON files; other keys in them are skipped.
 
 Source of the formats: huggingface/tokenizers (`serialization.rs` of each part) and transformers, tokenization_utils_base.py.
 """
@@ -106,7 +106,7 @@ class TokenizerConfig(SpecialTokens):
 
 
 class Pattern(msgspec.Struct):
-    """What a step looks for: a text or a regular expression."""
+    """The pattern of a step: a text or a regular expression."""
 
     String: str | None = None
     Regex: str | None = None
@@ -205,7 +205,7 @@ class BPE(msgspec.Struct):
 
 
 class PostProcessing(msgspec.Struct):
-    """What a tokenizer.json writes around a text; its model, by far the largest part, is passed over."""
+    """The post-processor of a tokenizer.json; its model, by far the largest part, is passed over."""
 
     post_processor: Step | None = None
 
@@ -221,7 +221,7 @@ class Tokenizer(msgspec.Struct):
 
 
 class ModelType(msgspec.Struct):
-    """What every tokenizer's model says."""
+    """The fields shared by every tokenizer's model."""
 
     type: str | None = None
 

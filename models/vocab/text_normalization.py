@@ -1,4 +1,4 @@
-"""What a tokenizer.json does to characters before a text becomes pieces: its normaliser, run on our side.
+"""The normaliser of a tokenizer.json, run on our side before a text becomes pieces.
 
 llama.cpp has none for byte-level BPE, and for sentencepiece's BPE only blanks written as U+2581. Source: huggingface/tokenizers,
 tokenizers/src/normalizers.

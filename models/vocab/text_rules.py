@@ -1,4 +1,4 @@
-"""What a tokenizer.json does to a text around its model: the space in front, the normaliser, words apart.
+"""The rules of a tokenizer.json around its model: the space in front, the normaliser, splitting into words.
 
 What of it llama.cpp does not do goes into keys of ours, which the engine follows (`models.vocab.sections`); what neither does is
 said.

@@ -1,4 +1,4 @@
-"""What the `mcp` package says of a server goes into that server's log, never between the words of a chat in a terminal."""
+"""Log records of the `mcp` package go into their server's log, never into a chat in a terminal."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _limit() -> None:
 
 
 class Kernel:
-    """What is defined stays until the process ends."""
+    """The interpreter; definitions stay until the process ends."""
 
     def __init__(self, messages: BinaryIO, work: Path) -> None:
         """Take the pipe for messages, and where figures are written."""

@@ -76,7 +76,7 @@ def _program() -> str | None:
 
 
 class _Texts:
-    """What a run printed, up to a limit."""
+    """Printed output of a run, up to a limit."""
 
     def __init__(self, output: Output) -> None:
         self.parts: list[str] = []

@@ -1,4 +1,4 @@
-"""What a process of a model's Python takes, looked at from outside: its threads, and the disk in and beside its folder.
+"""Resource use of a model's Python process, measured from outside: its threads, and the disk in and beside its folder.
 
 Files that have no name any more take disk as long as they are open or mapped; folders count as files do.
 """

@@ -33,7 +33,7 @@ class Line(msgspec.Struct):
 
 
 class Thread(msgspec.Struct):
-    """What is known of a thread beside its messages."""
+    """A thread's metadata."""
 
     id: str = ""
     title: str | None = None

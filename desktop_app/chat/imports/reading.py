@@ -32,7 +32,7 @@ class UnknownExport(BadFile):
 
 @dataclass
 class Found:
-    """What was read."""
+    """The chats read from an export."""
 
     chats: list[Chat] = field(default_factory=list)
     unreadable: int = 0

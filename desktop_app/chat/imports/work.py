@@ -15,7 +15,7 @@ from models.errors import Cancelled
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import."""
+    """The result of an import."""
 
     added: int
     present: int

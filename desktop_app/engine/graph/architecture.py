@@ -1,4 +1,4 @@
-"""What an architecture of the graph runner is: one sequence of tokens and the means to continue it."""
+"""The interface of an architecture of the graph runner: one sequence of tokens, and continuing it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class GraphModel(Protocol):
 
     @property
     def state_bytes(self) -> int:
-        """What a whole state takes; 0: little, or there is none."""
+        """Bytes of a full state; 0: small, or none."""
         ...
 
     def snapshot(self) -> None:
@@ -83,7 +83,7 @@ class GraphModel(Protocol):
 
 
 class WithoutSnapshots(ABC):
-    """That part of a `GraphModel` in which one with a cache of keys and values, which can be shortened, has nothing to do."""
+    """The snapshot methods of a `GraphModel` with a key-value cache, which needs none because it can be truncated."""
 
     @abstractmethod
     def truncate(self, count: int, prompt: int = 0) -> None:

@@ -71,7 +71,7 @@ class _Layer:
 
 
 class _Inputs(NamedTuple):
-    """What a batch of n tokens needs to know of its places."""
+    """Positions and masks of a batch of n tokens."""
 
     positions: Tensor
     """I32 [n]"""

@@ -1,4 +1,4 @@
-"""Where graphs are computed: ggml's devices with their memory, threads and the way to stop them."""
+"""Devices of the graph runner: ggml's backends with their memory, threads and the way to stop them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What RWKV-4 and RWKV-5 share: the recurrent sequence, its state and snapshots, the channel mix.
+"""Shared by RWKV-4 and RWKV-5: the recurrent sequence, its state and snapshots, the channel mix.
 
 The state is a few vectors a layer, whatever the length of the sequence. It cannot be rolled back: `truncate` goes to a snapshot.
 """

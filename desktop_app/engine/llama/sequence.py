@@ -208,7 +208,7 @@ class LlamaSequence:
 
     @property
     def _snapshot_flags(self) -> int:
-        """What a snapshot holds: everything, or of a hybrid the recurrent layers alone."""
+        """The scope of a snapshot: everything, or the recurrent layers of a hybrid."""
         return int(llama.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY) if self._hybrid else 0
 
     def _state(self, flags: int | None = None) -> bytearray:

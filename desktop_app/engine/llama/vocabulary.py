@@ -66,7 +66,7 @@ def without_tokenizer() -> ZhiyinError:
 
 
 class PieceModel(Protocol):
-    """What turns pieces into ids."""
+    """A model of pieces to ids."""
 
     def tokenize(self, piece: str, /) -> list[int]:
         """Return a piece's ids."""
@@ -184,7 +184,7 @@ class LlamaVocabulary:
 
     @cached_property
     def _attributes(self) -> Sequence[int]:
-        """What llama.cpp takes each token for."""
+        """llama.cpp's attributes of each token."""
         return [llama.llama_vocab_get_attr(self._vocab, token) for token in range(0 if self._empty else self.size)]
 
     @cached_property
@@ -230,7 +230,7 @@ class LlamaVocabulary:
 
     @cached_property
     def _ends(self) -> frozenset[int]:
-        """What ends a reply: as the file says, else as llama.cpp guesses, ordinary tokens left out."""
+        """The end-of-generation tokens: as the file says, else as llama.cpp guesses, ordinary tokens left out."""
         if (listed := self._listed(ENDS)) or self._empty:
             return frozenset(listed)
         candidates = {*self._control.values(), llama.llama_vocab_eos(self._vocab), llama.llama_vocab_eot(self._vocab)}
@@ -239,7 +239,7 @@ class LlamaVocabulary:
 
     @cached_property
     def _rules(self) -> PieceRules | None:
-        """What the file says of pieces; None: they are llama.cpp's matter."""
+        """The file's piece rules; None: llama.cpp's apply."""
         try:
             return msgspec.json.decode(self._metadata[RULES], type=PieceRules) if RULES in self._metadata else None
         except (ValueError, TypeError):

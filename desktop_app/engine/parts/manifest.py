@@ -1,4 +1,4 @@
-"""What an engine part is: `manifest.json` in its folder or archive, and whether the part fits this application.
+"""The manifest of an engine part: `manifest.json` in its folder or archive, and whether the part fits this application.
 
 A plug-in shares structures with libggml-base that have no version of their own, so that it fits only a base built from the same
 sources. The manifest is signed with Ed25519 (`manifest.sig`, 64 bytes); it holds the hash of every other file.
@@ -35,7 +35,7 @@ class PartFile(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a part is."""
+    """A part's manifest."""
 
     format: int
     part: Name

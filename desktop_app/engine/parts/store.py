@@ -41,7 +41,7 @@ _PIECE = 1 << 20
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """What came of trying a part."""
+    """The result of a part's trial."""
 
     drivers: str
     """The graphics drivers then, as `system.graphics_drivers.fingerprint` describes them."""
@@ -85,7 +85,7 @@ class PartStore:
 
     @property
     def mode(self) -> str:
-        """What the user chose: see `use`."""
+        """The user's choice: see `use`."""
         return self._read().mode
 
     def parts(self) -> list[Part]:

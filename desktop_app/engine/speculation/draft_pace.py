@@ -1,4 +1,4 @@
-"""How many tokens a draft model is to guess, often none: the number with which most tokens a second came."""
+"""The draft length of a draft model, often 0: the one with the most tokens a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHECK = 128
 
 
 class DraftPace:
-    """What steps with a draft model's guesses took and brought, over all replies of a load."""
+    """Cost and yield of steps with a draft model, over all replies of a load."""
 
     def __init__(self) -> None:
         """Begin without a measurement."""

@@ -18,7 +18,7 @@ _NOWHERE = -1
 
 
 class Guess(NamedTuple):
-    """What may come next."""
+    """Guessed next tokens."""
 
     tokens: Sequence[int]
     match: int

@@ -1,4 +1,4 @@
-"""How many guesses pay: what they cost and how often they are right, both measured while replies are written.
+"""The draft length of prompt lookup: cost and acceptance of guesses, both measured while replies are written.
 
 Whether a guess would have been right is known without computing it, so that acceptance is learned for nothing. What verifying
 costs is known only where it was done: what was not measured for long is taken to be cheaper and cheaper until it is tried again.
@@ -36,7 +36,7 @@ _MEMORY = 0.99
 
 
 class Pace:
-    """What a loaded model's steps cost, and which guesses were right."""
+    """Cost of a loaded model's steps, and acceptance of guesses."""
 
     def __init__(self) -> None:
         """Begin without a measurement."""

@@ -1,4 +1,4 @@
-"""What attention remembers of chats on disk: files of up to 256 tokens, each named by all that was read up to its end.
+"""Keys and values of chats on disk: files of up to 256 tokens, each named by all that was read up to its end.
 
 A turn adds files and changes none, so that a long chat is not written again and again. Chats that begin alike (instructions,
 tools, a document) find the same files. A file belongs to the chat whose folder it lies in. It is a cache: what is damaged, or was
@@ -120,7 +120,7 @@ def _end(chain: Sequence[Block]) -> int:
 
 @dataclass(frozen=True)
 class _Head:
-    """What is in front of the rows."""
+    """The header in front of the rows."""
 
     before: bytes
     after: bytes

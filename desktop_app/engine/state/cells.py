@@ -29,7 +29,7 @@ _LONGEST_ROW = 1 << 24
 
 @dataclass(frozen=True)
 class Layout:
-    """What a token's rows are."""
+    """The layout of a token's rows."""
 
     magic: int
     """llama.cpp's, of the version that wrote the state."""

@@ -19,7 +19,7 @@ class Snapshots:
 
     @property
     def taken(self) -> Sequence[State]:
-        """What can be gone back to."""
+        """The snapshots that can be restored."""
         return self._taken
 
     def take(self, count: int, state: bytes | bytearray) -> None:

@@ -26,7 +26,7 @@ _UNKNOWN = "unknown_parameter"
 
 
 class Thinking(Struct):
-    """Whether to think."""
+    """The switch of reasoning."""
 
     type: str = "enabled"
     budget_tokens: int | None = None
@@ -34,7 +34,7 @@ class Thinking(Struct):
 
 
 class Conversation(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What the model reads."""
+    """The conversation of a request."""
 
     model: str
     messages: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""What requests of Ollama's protocol have in common: options, how long a model stays, the numbers of an answer.
+"""Shared by requests of Ollama's protocol: options, keep-alive, the counts in an answer.
 
 Source of names and shapes: Ollama's API reference (docs/api.md) and its Modelfile's parameters. Unknown fields are passed over,
 as Ollama does.
@@ -41,7 +41,7 @@ class Options(Struct):
 
 
 class Logprobs(Struct):
-    """Whether log probabilities are reported."""
+    """The option of log probabilities."""
 
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None

@@ -1,4 +1,4 @@
-"""How many tokens an answer took, as OpenAI's API tells it."""
+"""Token usage, as OpenAI's API reports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from desktop_app.engine.results import Reply
 
 
 class StreamOptions(Struct):
-    """What a stream tells besides."""
+    """Options of a stream."""
 
     include_usage: bool = False
 

@@ -40,7 +40,7 @@ _END = 8.0
 
 @dataclass(frozen=True)
 class Work:
-    """What an assistant is asked to do."""
+    """A task for an assistant."""
 
     path: Sequence[Message]
     choice: ToolChoice

@@ -104,12 +104,12 @@ class ConversionBridge(QObject):
 
     @property
     def current(self) -> ConversionJob | None:
-        """What is under way."""
+        """The running job."""
         return self.queue.current
 
     @property
     def jobs(self) -> list[ConversionJob]:
-        """What is under way and what waits or pauses, in their order."""
+        """The running jobs, and those that wait or pause, in order."""
         return self.queue.jobs
 
     def start(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What the engine computes with, and could."""
+    """The engine's devices and parts in use, and available ones."""
 
     parts: tuple[Part, ...] = ()
     mode: str = ""

@@ -1,4 +1,4 @@
-"""What a model is to read of documents for a reply: found out on a thread, and by a process where something is searched."""
+"""Grounding of replies from the window: computed on a thread, and by a process where something is searched."""
 
 from __future__ import annotations
 

@@ -46,12 +46,12 @@ class LibraryBridge(QObject):
 
     @property
     def models(self) -> list[InstalledModel]:
-        """Those of this computer that can be used."""
+        """The usable models of this computer."""
         return self.listing.models
 
     @property
     def everywhere(self) -> list[InstalledModel]:
-        """Those that can be used, those of other computers included."""
+        """The usable models, remote ones included."""
         return [*self.listing.models, *self.listing.remote]
 
     def use_folder(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What can be done with a chat of the list, and with a folder of it."""
+"""Menus of a chat in the list, and of a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts for the open chat alone: its instructions, how words are chosen, and what the model takes. Closed at first."""
+"""The panel of the open chat's own settings: instructions, sampling, the load plan. Closed at first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one does with the open chat: send, edit, ask again, branch, delete. No widgets here."""
+"""Actions on the open chat: send, edit, ask again, branch, delete. No widgets here."""
 
 from __future__ import annotations
 

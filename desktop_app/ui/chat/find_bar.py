@@ -51,7 +51,7 @@ class FindBar(QFrame):
 
     @property
     def words(self) -> str:
-        """What is looked for."""
+        """The search text."""
         return self._words.text()
 
     def begin(self, words: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Where words occur in the messages of a chat, as they are shown: counted on a thread, since a chat may be long."""
+"""Matches of a search in a chat's displayed text: counted on a thread, since a chat may be long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a context takes: a slider, the bytes of each part as it moves, and how fast the model is likely to write."""
+"""The load plan of a context length: a slider, the bytes of each part as it moves, and how fast the model is likely to write."""
 
 from __future__ import annotations
 

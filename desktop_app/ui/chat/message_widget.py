@@ -1,4 +1,4 @@
-"""What the user's and the model's messages have in common: an id, the buttons below, versions."""
+"""The base of message widgets: an id, the buttons below, versions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MessageWidget(QWidget):
 
     @property
     def answer(self) -> QWidget:
-        """What holds the texts in which words are found."""
+        """The widget that a search looks through."""
         return self
 
     def show_all(self) -> None:

@@ -75,7 +75,7 @@ class QuestionWidget(MessageWidget):
 
     @property
     def answer(self) -> QWidget:
-        """What was asked."""
+        """The question's text."""
         return self._bubble
 
     def show_all(self) -> None:

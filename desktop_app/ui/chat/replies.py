@@ -60,7 +60,7 @@ class RunningReply:
 
     @property
     def text(self) -> str:
-        """What is written of it so far."""
+        """The text so far."""
         if len(self.pieces) > 1:
             self.pieces = ["".join(self.pieces)]
         return self.begun + (self.pieces[0] if self.pieces else "")
@@ -128,7 +128,7 @@ class Replies(QObject):
 
     @property
     def activity(self) -> dict[str, Activity]:
-        """What happens in chats of the list, by their ids."""
+        """The activity of listed chats by id."""
         activity: dict[str, Activity] = dict.fromkeys(self._unseen, "unseen")
         activity |= dict.fromkeys((reply.message.conversation for reply in self._waiting), "waiting")
         if self._reply is not None:

@@ -32,7 +32,7 @@ _WAYS: dict[str, tuple[Remedy, ...]] = {
 
 
 class ReplyFailure(QFrame):
-    """What went wrong, and the remedies."""
+    """An error, and its remedies."""
 
     chosen = Signal(str)
     """A `Remedy`."""

@@ -40,7 +40,7 @@ _MARK = 14
 
 @dataclass(frozen=True)
 class _Row:
-    """What the list shows in one row."""
+    """The contents of a row of the list."""
 
     chat: str
     """Its id; "": the row is a heading."""

@@ -1,4 +1,4 @@
-"""What an answer is grounded in, below it: which documents were read whole, which were searched, and the passages it names."""
+"""The sources of an answer, shown below it: which documents were read whole, which were searched, and the passages it names."""
 
 from __future__ import annotations
 

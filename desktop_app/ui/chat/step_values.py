@@ -1,4 +1,4 @@
-"""What a step holds, as widgets: texts of anybody's as they are, arguments in rows, tables and figures. Nothing is a link."""
+"""Widgets for the values of a step: texts of anybody's as they are, arguments in rows, tables and figures. Nothing is a link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where chats of other programs come in, and everything goes into one file and comes back."""
+"""The dialog of imports from other programs, backup and restore."""
 
 from __future__ import annotations
 

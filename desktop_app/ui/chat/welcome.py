@@ -1,4 +1,4 @@
-"""What an empty chat shows: a greeting, what to try, and what the model in use is good for."""
+"""The empty chat: a greeting, what to try, and what the model in use is good for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the window does when something happens, without widgets: each can be tested without a window.
+"""The window's reactions, without widgets: each can be tested without a window.
 
 Chats: what is typed (`drafts`), opening, sending, deleting and exporting (`chat_actions`), folders and pins (`folders`), titles
 by the model (`titles`), assistants (`assistants`), imports and backups (`transfer`), thinking (`thinking`), remedies of a failed

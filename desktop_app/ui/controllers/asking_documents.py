@@ -1,4 +1,4 @@
-"""What the open chat asks of documents: the collections that it uses, and how much of the context an attachment takes."""
+"""Documents of the open chat: the collections that it uses, and how much of the context an attachment takes."""
 
 from __future__ import annotations
 

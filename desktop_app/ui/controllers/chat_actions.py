@@ -1,4 +1,4 @@
-"""What the user does with chats: opening, sending, deleting (which can be undone), writing one into a file."""
+"""Actions on chats: opening, sending, deleting (which can be undone), writing one into a file."""
 
 from __future__ import annotations
 

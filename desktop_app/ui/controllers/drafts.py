@@ -1,4 +1,4 @@
-"""What is written and not sent: stored at every pause, or a power cut would take it, and shown with its chat."""
+"""Drafts of messages: stored at every pause, or a power cut would take it, and shown with its chat."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Writing(Protocol):
 
     @property
     def draft(self) -> Draft:
-        """What is written now."""
+        """The current draft."""
         ...
 
     def set_draft(self, draft: Draft) -> None:

@@ -1,4 +1,4 @@
-"""What the user is told at the top of the window, and beside the message box where something can be undone."""
+"""Notices at the top of the window, and beside the message box where something can be undone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Notices(Protocol):
 
     @property
     def text(self) -> str:
-        """What it says now."""
+        """The current text."""
         ...
 
     def say(self, text: str, *actions: Action, kind: Kind = "warning", topic: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What the command palette offers: the window's actions, the chats, the models and the sections of the settings."""
+"""Entries of the command palette: the window's actions, the chats, the models and the sections of the settings."""
 
 from __future__ import annotations
 

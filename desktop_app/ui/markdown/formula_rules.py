@@ -1,4 +1,4 @@
-r"""Where formulas are in Markdown: $...$, \(...\), $$...$$, \[...\] and LaTeX's environments.
+r"""Formulas in Markdown: $...$, \(...\), $$...$$, \[...\] and LaTeX's environments.
 
 As Pandoc has it, a dollar opens a formula before a character that is no space, and closes it after one and before no
 digit: prices stay prices. \[ and \( may also be escaped brackets; what does not look like a formula is left to Markdown.

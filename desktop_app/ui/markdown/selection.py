@@ -1,4 +1,4 @@
-"""What is selected in the messages: in one text at a time, so that there is one thing to copy."""
+"""The selection in the messages: in one text at a time, so that there is one thing to copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a new model comes from: a file, a folder, or a repository of the Hub or ModelScope."""
+"""The dialog that adds a model: from a file, a folder, or a repository of the Hub or ModelScope."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class CalibrationChoice(QWidget):
 
     @property
     def chosen(self) -> Calibration | None:
-        """What the importance matrix is made from; None: there is none, or the choice is not offered."""
+        """The source of the importance matrix; None: there is none, or the choice is not offered."""
         if self.isHidden() or self._ways.currentIndex() == _NONE:
             return None
         return Calibration(self._text if self._ways.currentIndex() == _OWN else None)

@@ -1,4 +1,4 @@
-"""What the window says of a model of the catalogue."""
+"""Labels of the catalogue's models."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Lines:
 
 
 class ListedModel(Protocol):
-    """What the list shows of one model."""
+    """The listed facts of one model."""
 
     @property
     def key(self) -> object:
@@ -74,7 +74,7 @@ class ListedModel(Protocol):
 
     @property
     def asked(self) -> object:
-        """What the button asks for, where the model is not here."""
+        """The button's install request, where the model is not installed."""
 
     def lines(self) -> Lines:
         """Return its texts in the window's language."""
@@ -91,7 +91,7 @@ class ListedModel(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What is shown of one model of the catalogue."""
+    """A row of the catalogue."""
 
     offer: CatalogueOffer
     installed: InstalledModel | None = None
@@ -117,7 +117,7 @@ class Row:
 
     @property
     def asked(self) -> object:
-        """What the button asks for, where the model is not here."""
+        """The button's install request, where the model is not installed."""
         return self.offer
 
     def lines(self) -> Lines:

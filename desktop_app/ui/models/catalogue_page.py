@@ -147,7 +147,7 @@ class CataloguePage(QWidget):
 
     @property
     def _on_host(self) -> bool:
-        """What a host found is shown, not the catalogue."""
+        """Whether search results are shown instead of the catalogue."""
         return not self._results.isHidden()
 
     def _get(self, offer: CatalogueOffer) -> None:

@@ -38,7 +38,7 @@ class DeletionQuestion(QMessageBox):
 
 
 class DownloadsRow(QWidget):
-    """What the downloads of converted models take, with a button to delete them; not there where there are none."""
+    """Disk space of converted models' downloads, with a button to delete them; hidden where there are none."""
 
     def __init__(self, bridge: ConversionBridge, parent: QWidget | None = None) -> None:
         """Find out what there is, and follow it."""

@@ -1,4 +1,4 @@
-"""How fast downloads may be: the values to choose from, and their words."""
+"""Limits of download speed: the choices, and their labels."""
 
 from __future__ import annotations
 

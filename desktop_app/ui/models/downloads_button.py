@@ -1,4 +1,4 @@
-"""What is being downloaded and converted, in the window's bar: nothing moves when it begins or ends."""
+"""The button of downloads in the window's bar: nothing moves when it begins or ends."""
 
 from __future__ import annotations
 

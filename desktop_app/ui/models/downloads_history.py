@@ -1,4 +1,4 @@
-"""What came of earlier downloads and conversions."""
+"""Earlier downloads and conversions with their outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the window shows the first time: what this computer has, three models that fit it, a file, or the starter at once."""
+"""The page of the first run: this computer's hardware, three models that fit, a file, or the starter at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well models fit this computer, in the user's language: badges and reasons."""
+"""Badges and reasons of a model's fit, in the user's language."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search on a host found: a list of repositories, with what is known of each, and how it would run here."""
+"""Search results of a host: a list of repositories, with what is known of each, and how it would run here."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REST_MS = 250
 
 @dataclass(frozen=True, eq=False)
 class FoundRow:
-    """What is shown of one repository."""
+    """A row of one repository."""
 
     repository: FoundRepository
     endpoint: str
@@ -47,7 +47,7 @@ class FoundRow:
 
     @property
     def asked(self) -> InstallRequest:
-        """What the button asks for."""
+        """The button's install request."""
         return InstallRequest(self.repository.source, endpoint=self.endpoint)
 
     def lines(self) -> Lines:

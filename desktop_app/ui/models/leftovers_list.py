@@ -1,4 +1,4 @@
-"""What interrupted downloads left on the disk: each goes on, or is removed."""
+"""Leftovers of interrupted downloads: each goes on, or is removed."""
 
 from __future__ import annotations
 

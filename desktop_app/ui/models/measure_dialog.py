@@ -1,4 +1,4 @@
-"""How near an installed model is to its original: what was measured of it, and measuring it."""
+"""Quality of an installed model against its original: the result, and measuring it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person reads of a repository before fetching it: its card as text, and its files."""
+"""Details of a repository before it is fetched: its card as text, and its files."""
 
 from __future__ import annotations
 

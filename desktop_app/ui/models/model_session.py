@@ -55,7 +55,7 @@ class Contexts:
 
 @dataclass(frozen=True)
 class EngineState:
-    """What the window shows of the engine."""
+    """The displayed state of the engine."""
 
     kind: Kind = "none"
     model: InstalledModel | None = None

@@ -34,7 +34,7 @@ def _worker() -> Background:
 
 
 class AboutSection(Section):
-    """What this program is; its facts are found on a thread."""
+    """Version, components and licences; gathered on a thread."""
 
     def __init__(self, settings: Settings, state: EngineState) -> None:
         """Begin to find the facts."""

@@ -25,7 +25,7 @@ _USUAL = SamplingSettings()
 
 
 class ChatSection(Section):
-    """What counts in chats that choose nothing else."""
+    """The defaults of chats."""
 
     def __init__(self, settings: Settings, state: EngineState, *, shows_context: bool = True) -> None:
         """Show the settings as they are, with what the model in use makes of them."""

@@ -8,7 +8,7 @@ from desktop_app.ui.settings.section import Section, name_values
 
 
 class GeneralSection(Section):
-    """What concerns the whole window."""
+    """Settings of the window."""
 
     def __init__(self, settings: Settings) -> None:
         """Show the settings as they are."""

@@ -48,7 +48,7 @@ class Section(QWidget):
 
     @property
     def settings(self) -> Settings:
-        """What the fields write into."""
+        """The settings that the fields write."""
         return self._settings
 
     def retranslate(self) -> None:

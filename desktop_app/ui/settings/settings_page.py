@@ -80,7 +80,7 @@ class SettingsPage(QWidget):
 
     @property
     def field(self) -> QWidget:
-        """What has the keyboard, or had it last."""
+        """The field with the keyboard focus, or the last one."""
         focused = self.focusWidget()
         return focused if focused not in (None, self._close) else self._choice if self._list.isHidden() else self._list
 

@@ -19,7 +19,7 @@ def centre(page: QWidget, content: QLayout, widest: int) -> None:
 
 
 class CentredPage(QScrollArea):
-    """What stands in the place of a chat's messages: in the middle, scrolled where the window is low."""
+    """A page in place of a chat's messages: in the middle, scrolled where the window is low."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         """Begin empty."""

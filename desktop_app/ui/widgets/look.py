@@ -1,4 +1,4 @@
-"""How large and how dense the window is drawn: what the user chose beside the colours."""
+"""Text size and density of the window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notation of tool calls says, and what several of them share: JSON values, names of tools, typed arguments."""
+"""Notations of tool calls, and the parsing they share: JSON values, tool names, typed arguments."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from desktop_app.library.installed import Library
 from desktop_app.network import ASKED, OFFLINE, is_offline, watch
 from desktop_app.paths import data_folder, models_folder
 from desktop_app.planning.computer import hardware_now
+from desktop_app.system.display_libraries import how_to_install, missing_libraries
 from models.errors import ZhiyinError
 
 _SECONDS, _CONTEXT, _TOKENS = 300, 256, 4
@@ -76,6 +77,19 @@ def _check_data_folder() -> str:
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"zhiyin")
     return f"{folder} can be written, {human_bytes(shutil.disk_usage(folder).free)} free"
+
+
+def _check_libraries() -> str:
+    """Name all of the system's libraries that are missing: window and engine would name one, or none."""
+    missing = missing_libraries() if sys.platform == "linux" else []
+    if missing:
+        command = how_to_install(missing)
+        raise ZhiyinError(
+            "this system lacks {libraries}; window and engine need them{command}",
+            libraries=", ".join(missing),
+            command=f" ({command})" if command else "",
+        )
+    return "the system has all that window and engine need"
 
 
 def _check_engine() -> str:
@@ -162,6 +176,7 @@ _NETWORK_CHECKS: dict[str, Callable[[], str]] = {
 }
 _CHECKS: dict[str, Callable[[], str]] = {
     "data folder": _check_data_folder,
+    "libraries": _check_libraries,
     "engine": _check_engine,
     "models": _check_models,
     "window": _check_window,

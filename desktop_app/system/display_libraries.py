@@ -63,8 +63,12 @@ _RELATED = {"ubuntu": "debian", "rhel": "fedora", "centos": "fedora"}
 
 def missing_libraries() -> list[str]:
     """Return the names of all libraries that Qt and llama.cpp would not find, those for X11 or Wayland as this session has it."""
-    wanted = _COMMON | (_WAYLAND if os.environ.get("WAYLAND_DISPLAY") else _X11)
-    return [name for name in wanted if not _loads(name)]
+    display: dict[str, _Packages] = {}
+    if os.environ.get("WAYLAND_DISPLAY"):
+        display = _WAYLAND
+    elif os.environ.get("DISPLAY"):
+        display = _X11
+    return [name for name in _COMMON | display if not _loads(name)]
 
 
 def how_to_install(libraries: Sequence[str], distribution: str | None = None) -> str:

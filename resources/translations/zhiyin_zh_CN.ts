@@ -1192,6 +1192,10 @@
         <translation>一个也没有</translation>
     </message>
     <message>
+        <source>this system lacks {libraries}; window and engine need them{command}</source>
+        <translation>系统缺少 {libraries}，窗口和引擎需要它们{command}</translation>
+    </message>
+    <message>
         <source>tokenizer.model and tokenizer.json in {folder} differ in {count} tokens ({names}); tokenizer.json counts, as in transformers.</source>
         <translation>{folder} 中的 tokenizer.model 与 tokenizer.json 有 {count} 个词元不同（{names}）；与 transformers 一样，以 tokenizer.json 为准。</translation>
     </message>

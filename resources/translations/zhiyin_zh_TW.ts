@@ -1120,6 +1120,10 @@
         <translation>{seconds} 秒內幾乎沒有收到資料</translation>
     </message>
     <message>
+        <source>this system lacks {libraries}; window and engine need them{command}</source>
+        <translation>系統缺少 {libraries}，視窗和引擎需要它們{command}</translation>
+    </message>
+    <message>
         <source>no model is installed; convert or import one</source>
         <translation>還沒有安裝模型；請轉換或匯入一個</translation>
     </message>

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from desktop_app.commands import doctor
 from desktop_app.system import display_libraries
 from desktop_app.system.display import missing_package
 from desktop_app.system.display_libraries import _known, how_to_install, missing_libraries
 from desktop_app.system.native_dialog import _plain
+from models.errors import ZhiyinError
 from tests.support.commands import without_display
 
 ABSENT = {
@@ -31,6 +33,18 @@ def test_all_missing_libraries_are_named_at_once(monkeypatch: pytest.MonkeyPatch
     assert set(missing_libraries()) - present == set(ABSENT)
     reason = missing_package(ImportError("libabsent-one.so.1: cannot open shared object file"))
     assert "libabsent-one.so.1, libabsent-two.so.2" in reason
+    with pytest.raises(ZhiyinError, match=r"libabsent-one\.so\.1, libabsent-two\.so\.2"):
+        doctor._check_libraries()
+
+
+@linux
+def test_without_a_display_nothing_is_asked_of_x11(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(display_libraries, "_X11", display_libraries._X11 | ABSENT)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert not set(ABSENT) & set(missing_libraries())
+    monkeypatch.setenv("DISPLAY", ":7")
+    assert set(ABSENT) <= set(missing_libraries())
 
 
 @pytest.mark.parametrize(

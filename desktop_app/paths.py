@@ -169,6 +169,11 @@ def used_file() -> Path:
     return data_folder() / "used.json"
 
 
+def model_settings_file() -> Path:
+    """Return the file of what was set for single models."""
+    return data_folder() / "model-settings.json"
+
+
 def speed_file() -> Path:
     """Return the file of what `desktop_app.planning.speed` measured."""
     return data_folder() / "speed.json"

@@ -34,6 +34,8 @@ RANGES: dict[str, tuple[float, float]] = {
 """The least and the greatest value of each number."""
 RECOMMENDED = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 """What a model's publisher may recommend: None where the user sets nothing else."""
+SAMPLED = (*RECOMMENDED, "seed", "max_tokens")
+"""What may be set of the sampling, for one chat or one model."""
 _KINDS: dict[str, type[int] | type[float]] = {
     "thinking": bool,
     **{name: int if name == "top_k" else float for name in RECOMMENDED},
@@ -101,6 +103,14 @@ class Settings:
     """A first model was chosen, or a chat begun without one: what is offered to newcomers is not shown any more."""
     download_rate: float = 0.0
     """Bytes a second of the last download; 0: there was none."""
+
+
+def is_sampled(name: Any, value: Any) -> bool:
+    """Tell whether a value is good for a name of `SAMPLED`."""
+    if name not in SAMPLED or type(value) not in (int, float):
+        return False
+    low, high = RANGES[name]
+    return low <= value <= high and (name not in ("top_k", "seed", "max_tokens") or type(value) is int)
 
 
 def load_settings(path: Path) -> Settings:

@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from desktop_app.settings import RANGES, RECOMMENDED
-
-SAMPLED = (*RECOMMENDED, "seed", "max_tokens")
-"""What may be set of the sampling."""
+from desktop_app.settings import is_sampled
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class Choices:
     instructions: str | None = None
     """Instead of the settings' system prompt; "": none at all."""
     sampling: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """Some of `SAMPLED`."""
+    """Some of `settings.SAMPLED`."""
     assistant: str = ""
     """The id of the assistant (`desktop_app.chat.assistants`) that the chat began with."""
     reads_from: str = ""
@@ -42,15 +39,8 @@ def choices_from(stored: Any) -> Choices:
     known = {entry.name for entry in fields(Choices)}
     good = {name: value for name, value in stored.items() if name in known and _GOOD[name](value)}
     if "sampling" in good:
-        good["sampling"] = {name: value for name, value in good["sampling"].items() if _is_sampled(name, value)}
+        good["sampling"] = {name: value for name, value in good["sampling"].items() if is_sampled(name, value)}
     return Choices(**good)
-
-
-def _is_sampled(name: Any, value: Any) -> bool:
-    if name not in SAMPLED or type(value) not in (int, float):
-        return False
-    low, high = RANGES[name]
-    return low <= value <= high and (name not in ("top_k", "seed", "max_tokens") or type(value) is int)
 
 
 def _is_text(value: Any) -> bool:

@@ -15,12 +15,13 @@ from desktop_app.chat.choices import Choices
 from desktop_app.chat.conversation import Conversation, Message, title_from
 from desktop_app.chat.failure import failure_facts
 from desktop_app.chat.reasoning import ReasoningClock
-from desktop_app.chat.request import ReplyOptions, reply_request
+from desktop_app.chat.request import options_from, reply_request
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Load, LoadSettings, Text, Update
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.planning.configuration import RunConfiguration
 from desktop_app.planning.load_plan import LoadPlanner, PlannedLoad
+from desktop_app.settings import Settings
 from models.errors import ZhiyinError
 
 AnswerState = Literal["waiting", "loading", "writing", "done", "stopped", "failed"]
@@ -56,12 +57,11 @@ class Comparison:
         self,
         models: Sequence[InstalledModel],
         question: str,
-        options: ReplyOptions,
-        context: int | None,
+        settings: Settings,
         listener: Listener,
     ) -> None:
-        """Nothing is done yet; `context` as in `LoadPlanner.plan`."""
-        self._question, self._options, self._context = question, options, context
+        """Nothing is done yet; what is set for a model alone comes before `settings`."""
+        self._question, self._settings = question, settings
         self._listener = listener
         self._answers = [Answer(model) for model in models]
         self._engines: set[Engine] = set()
@@ -108,7 +108,8 @@ class Comparison:
 
     def _plan(self, planner: LoadPlanner, model: InstalledModel) -> PlannedLoad | None:
         try:
-            return planner.plan(model.path, LoadSettings(), context=self._context)
+            context = model.own.over(self._settings).context or None
+            return planner.plan(model.path, LoadSettings(threads=model.own.threads), context=context)
         except ZhiyinError:
             return None
 
@@ -143,7 +144,7 @@ class Comparison:
 
         self._tell(number, state="writing")
         asked = Message("", None, "user", self._question)
-        request = reply_request([asked], self._options, model.sampling)
+        request = reply_request([asked], options_from(model.own.over(self._settings)), model.sampling)
         reply = engine.submit(request, heard).result()
         facts = {name: value for name, value in asdict(reply).items() if name != "text"}
         self._tell(number, state="done", text=reply.text, facts=facts | clock.facts | {"context": info.context})

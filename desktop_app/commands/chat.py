@@ -31,6 +31,7 @@ from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Answers, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
 from desktop_app.engine.results import ModelInfo, Reply
+from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import settings_file
 from desktop_app.remote.failures import RemoteFailed
 from desktop_app.settings import RECOMMENDED, Settings, load_settings
@@ -58,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="ask this, print the reply alone and end; -: what standard input holds; the text of a pipe or file comes first",
     )
-    parser.add_argument("--system", metavar="TEXT", help="the system message (default: as set in the window)")
+    parser.add_argument(
+        "--system", metavar="TEXT", help="the system message (default: as set for the model, or in the window)"
+    )
     parser.add_argument("--max-tokens", type=integer(0), metavar="N", help="longest reply in tokens; 0: no limit")
     numbers = (
         ("--temperature", real(0, 100), "T", defaults.temperature, "0: always the most probable token"),
@@ -90,8 +93,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Chat."""
-    options = _options(arguments, load_settings(settings_file()))
-    opening = _session(arguments)
+    model = find_model(arguments.model) if arguments.remote is None else None
+    settings = load_settings(settings_file())
+    options = _options(arguments, settings if model is None else model.own.over(settings))
+    opening = _session(arguments, model)
     prompt = None if arguments.prompt is None else _prompt(arguments.prompt)
     has_record = bool(arguments.tools or arguments.mcp or arguments.go_on)
     with (
@@ -110,15 +115,15 @@ def run(arguments: argparse.Namespace) -> int:
         return _converse(chat)
 
 
-def _session(arguments: argparse.Namespace) -> AbstractContextManager[Session]:
-    """Return what opens the model: one of this computer, or of the server that --remote names.
+def _session(arguments: argparse.Namespace, model: InstalledModel | None) -> AbstractContextManager[Session]:
+    """Return what opens the model: one of this computer, or (None) of the server that --remote names.
 
     Raises:
         ZhiyinError: there is no such model, or an option has no meaning for it.
     """
-    if arguments.remote is None:
+    if model is not None:
         settings = LoadSettings(threads=arguments.threads)
-        return loaded_by_plan(find_model(arguments.model), settings, arguments.ctx, arguments.adapter, arguments.worker)
+        return loaded_by_plan(model, settings, arguments.ctx, arguments.adapter, arguments.worker)
     if arguments.ctx is not None or arguments.adapter or arguments.threads or arguments.worker:
         raise ZhiyinError(
             "--ctx, --threads, --adapter and --worker are set where a remote model runs; leave them out here."

@@ -1,4 +1,4 @@
-"""`zhiyin models`: list, info, import, pack, unpack, remove."""
+"""`zhiyin models`: list, info, set, rename, import, pack, unpack, remove."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from converter.gguf_header import ArrayLength, read_gguf_header
+from desktop_app.commands.model_settings import add_rename, add_set, rename, set_values
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import ask_which
 from desktop_app.commands.terminal import counted, human_bytes, print_json, print_table, say
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", parents=[shared], help="list the installed models (the default)")
     for name, help_text in (("info", "show a model's metadata"), ("remove", "remove a model")):
         add_model(actions.add_parser(name, parents=[shared], help=help_text))
+    add_set(actions.add_parser("set", parents=[shared], help="set what counts for one model alone, or show it"))
+    add_rename(actions.add_parser("rename", parents=[shared], help="give a model another name"))
     importer = actions.add_parser("import", parents=[shared], help="add a GGUF file where it lies")
     importer.add_argument("file", type=Path, metavar="FILE", help="a GGUF file; of a split model, the first one")
     actions.add_parser(
@@ -52,6 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
         _info(library, arguments)
     elif arguments.action == "remove":
         _remove(library, arguments.model)
+    elif arguments.action == "set":
+        set_values(library, arguments)
+    elif arguments.action == "rename":
+        rename(library, arguments)
     elif arguments.action == "found":
         _print_found(as_json=arguments.json)
     elif arguments.action == "pack":

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -180,7 +180,8 @@ def loaded_by_plan(
     Args:
         model: which.
         settings: what the user set otherwise.
-        context: tokens that the user asks for, who then is obeyed even where the plan sees no room; None: the planner's choice.
+        context: tokens that the user asks for, who then is obeyed even where the plan sees no room; None: as set for the model,
+            else the planner's choice.
         adapters: put on the model.
         workers: computers whose devices are used too.
 
@@ -189,6 +190,8 @@ def loaded_by_plan(
     """
     from desktop_app.planning.load_plan import LoadPlanner, record_load
 
+    context = context or model.own.context or None
+    settings = replace(settings, threads=settings.threads or model.own.threads)
     with Engine(workers=workers) as engine:
         others = [other.path for other in Library(models_folder()).listing().models]
         planner = LoadPlanner(engine)

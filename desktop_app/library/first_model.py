@@ -6,6 +6,7 @@ from pathlib import Path
 
 from desktop_app.library.file_names import shown_name
 from desktop_app.library.installed_model import InstalledModel, Listing
+from desktop_app.library.model_names import identified
 from models.errors import BadFile, ZhiyinError
 
 
@@ -25,9 +26,8 @@ def first_model(listing: Listing, last: str) -> tuple[InstalledModel, ZhiyinErro
     models = [model for model in listing.models if not model.measures]
     if not models:
         raise ZhiyinError("No model is installed; convert or import one first (zhiyin convert, zhiyin models import).")
-    used = [model for model in models if last and last == model.identifier] or [
-        model for model in models if last == model.name
-    ]
+    identical = identified(models, last) if last else None
+    used = [model for model in models if last == model.name] if identical is None else [identical]
     if len(used) == 1:
         return used[0], None
     own = [model for model in models if not model.starter]

@@ -5,7 +5,7 @@ A model is one identity, its path, and is shown by its name, which others may ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from desktop_app.library.copying import copy_model
 from desktop_app.library.description import Descriptions, NoModel
 from desktop_app.library.file_names import exists, is_same, plain_path, same_file, shown_name
 from desktop_app.library.imported_files import ImportedFiles
-from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel, Listing
+from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel, Listing, ModelSettings
 from desktop_app.library.model_names import labelled, named, the_one
+from desktop_app.library.model_settings import all_model_settings, forget_model
 from desktop_app.library.origins import Origins
 from desktop_app.library.packs import is_pack, unpack
 from desktop_app.library.removal import Removal, plan_removal
@@ -41,7 +42,7 @@ class Library:
     def listing(self) -> Listing:
         """Return the models, and what cannot be used with the reason."""
         scanned = find_models(self._folder)
-        origins = Origins(downloads_folder())
+        origins, own = Origins(downloads_folder()), all_model_settings()
         models: dict[tuple[int, int, str, str], InstalledModel] = {}
         broken = [self._descriptions.broken(path, error) for path, error in scanned.unreadable]
         for path in (*scanned.files, *self._imported.paths()):
@@ -58,9 +59,10 @@ class Library:
                         path, error if isinstance(error, ZhiyinError) and exists(path) else _gone(path)
                     )
                 )
-        ordered = sorted(models.values(), key=lambda model: (model.name.lower(), str(model.path)))
+        known = [_with_own(model, own) for model in models.values()]
+        ordered = sorted(known, key=lambda model: (model.name.lower(), str(model.path)))
         starter = self.starter()
-        return Listing(labelled([*ordered, starter] if starter is not None else ordered), broken)
+        return Listing(labelled([*ordered, _with_own(starter, own)] if starter is not None else ordered), broken)
 
     def models(self) -> list[InstalledModel]:
         """Return all models by name."""
@@ -138,6 +140,7 @@ class Library:
     def remove(self, removal: Removal, *, with_download: bool = False) -> None:
         """Take a model off the list and delete the files that are named."""
         remove_model(removal, self._imported, with_download=with_download)
+        forget_model(removal.model.identifier)
 
     def _only(self, name: str, matches: Sequence[Entry], listing: Listing, also: Sequence[str]) -> InstalledModel:
         """Return the one model that was found; raises where there is none, or more than one."""
@@ -162,6 +165,13 @@ def finished_models(path: Path) -> list[Path]:
             [] if (path / "config.json").exists() else [file for file in find_models(path).files if file.parent == path]
         )
     return [path] if is_named_gguf(path) or is_pack(path) else []
+
+
+def _with_own(model: InstalledModel, settings: Mapping[str, ModelSettings]) -> InstalledModel:
+    """Return a model with what the user set for it, and the name that the user gave it."""
+    own = settings.get(model.identifier, ModelSettings())
+    name = own.name or model.name
+    return replace(model, own=own, name=name, label=name)
 
 
 def _gone(path: Path) -> BadFile:

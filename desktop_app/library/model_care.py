@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import part_paths, read_gguf_header, split_parts
 from converter.hub.manifest import converted_from, read_manifest, write_manifest
-from desktop_app.library.file_names import exists
+from desktop_app.library.file_names import exists, shown_name
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.model_settings import follow_renames, store_model_settings
 from desktop_app.library.packs import pack
 from desktop_app.paths import downloads_folder, models_folder, used_file
 from desktop_app.small_files import Parsed, SmallFile
@@ -38,7 +39,7 @@ class ModelFacts:
     used: float = 0.0
     """When it was loaded last, in seconds since 1970; 0: not known."""
     is_ours: bool = False
-    """It lies in the models folder, as one file: it may get another name."""
+    """It lies in the models folder, as one file, which is renamed with the model; other files keep their names."""
 
 
 def model_facts(model: InstalledModel) -> ModelFacts:
@@ -114,23 +115,34 @@ def export_model(
 
 
 def rename_model(model: InstalledModel, name: str) -> Path:
-    """Give a model's file another name and return its path.
+    """Give a model another name and return its path; a single file of the models folder is called like it.
+
+    A model in several files, or outside the models folder, is only listed under its new name: other programs may use its files.
 
     Raises:
         ZhiyinError: it is no name, it is taken, or the system refuses.
     """
+    if model.starter:
+        raise ZhiyinError("{name} comes with the application and keeps its name.", name=model.name)
     name = name.strip().removesuffix(".gguf")
     usable = 0 < len(name) <= _LONGEST and name.isprintable() and not name.startswith(".")
     if not usable or any(sign in _NO_NAME for sign in name):
         raise ZhiyinError("{name!r} cannot be a file's name; choose another one.", name=name[:80])
     target = model.path.with_name(f"{name}.gguf")
-    if len(part_paths(target)) != 1 or not model_facts(model).is_ours:
-        raise ZhiyinError("{name} lies where its name must stay as it is.", name=model.name)
+    if not model_facts(model).is_ours:
+        listed = "" if name == shown_name(model.path) else name
+        store_model_settings(model.identifier, replace(model.own, name=listed))
+        return model.path
+    if len(part_paths(target)) != 1:
+        raise ZhiyinError("{name!r} cannot be a file's name; choose another one.", name=name[:80])
     if exists(target):
         raise ZhiyinError("{path} is there already; choose another name.", path=target)
     try:
         model.path.rename(target)
         _note_name(model.path, target)
+        renamed = Path(model.identifier).with_name(target.name).as_posix()
+        follow_renames({model.identifier: renamed})
+        _used().change(lambda used: {renamed if key == model.identifier else key: when for key, when in used.items()})
     except OSError as error:
         raise cannot_write(target, error) from error
     return target

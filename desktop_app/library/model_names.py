@@ -54,6 +54,14 @@ def named(entries: Iterable[Entry], text: str) -> list[Entry]:
     ]
 
 
+def identified(models: Iterable[InstalledModel], identifier: str) -> InstalledModel | None:
+    """Return the model with an identifier, else the one that had it before it was renamed."""
+    models = list(models)
+    exact = (model for model in models if model.identifier == identifier)
+    former = (model for model in models if identifier in model.own.former)
+    return next(exact, None) or next(former, None)
+
+
 def the_one(name: str, matches: Sequence[Entry]) -> Entry:
     """Return the only one that was found; raises `AmbiguousModel` where there are several."""
     if len(matches) == 1:

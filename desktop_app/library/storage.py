@@ -20,6 +20,7 @@ from typing import Any
 from converter.atomic_write import is_unfinished, remove_leftovers, sync, write_atomically
 from converter.hub.manifest import LOCK, NOTE, alone, read_origin
 from desktop_app.library.imported_files import LIST
+from desktop_app.library.model_settings import all_model_settings, follow_renames
 from desktop_app.paths import data_folder, left_storage, storage_folder, use_storage
 from models.errors import BadFile, Cancelled, ZhiyinError
 from models.system_errors import cannot_write
@@ -69,6 +70,9 @@ def move_storage(target: Path, tell: Callable[[Moving], None], cancelled: Callab
             _Copy(source, target, tell, cancelled).run()
             _correct_paths(source, target)
             use_storage(target, source)
+            follow_renames(
+                {name: moved for name in all_model_settings() if (moved := moved_path(name, source, target)) != name}
+            )
         (target / _MARK).unlink()
     except OSError as error:
         raise cannot_write(target, error) from error

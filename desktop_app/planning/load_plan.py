@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -132,11 +132,14 @@ class LoadPlanner:
         return {context: _plan(model, computer, context, settings.kv_type, parallel).chosen for context in contexts}
 
     def options(
-        self, paths: Iterable[Path], *, context: int | None, current: PlannedLoad | None = None
+        self, contexts: Mapping[Path, int | None], *, current: PlannedLoad | None = None
     ) -> dict[Path, RunConfiguration | None]:
-        """Return how each file would be loaded, or what lacks the least; None for a damaged one. Arguments as in `plan`."""
+        """Return how each file would be loaded with its context, or what lacks the least; None for a damaged one.
+
+        Arguments as in `plan`.
+        """
         computer = self.computer(current)
-        return {path: _option(path, computer, context) for path in paths}
+        return {path: _option(path, computer, context) for path, context in contexts.items()}
 
 
 def larger_context(info: ModelInfo, needed: int) -> int:

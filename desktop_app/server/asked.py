@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from desktop_app.engine.protocol import SamplingSettings
@@ -13,11 +13,26 @@ _SEED_BITS = 0x7FFFFFFF
 
 
 def sampling_settings(model: InstalledModel, **given: Any) -> SamplingSettings:
-    """Return how tokens are chosen: as the client asks (None: it does not), else as the model's publisher recommends."""
+    """Return how tokens are chosen: as the client asks (None: it does not), as set for the model, or as its publisher says."""
     asked = {name: value for name, value in given.items() if value is not None}
     if "seed" in asked:
         asked["seed"] &= _SEED_BITS
-    return SamplingSettings(**{**model.sampling, **asked})
+    return SamplingSettings(**{**model.sampling, **_own_sampling(model), **asked})
+
+
+def _own_sampling(model: InstalledModel) -> dict[str, Any]:
+    own: dict[str, Any] = dict(model.own.sampling)
+    if own.get("seed", 0) < 0:
+        own["seed"] = None  # another one each time
+    return own
+
+
+def with_instructions(model: InstalledModel, messages: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return the messages, behind the instructions that the user set for the model where the client sends none."""
+    instructed = any(message.get("role") in ("system", "developer") for message in messages)
+    if instructed or not (model.own.instructions or "").strip():
+        return tuple(messages)
+    return ({"role": "system", "content": model.own.instructions}, *messages)
 
 
 def stop_texts(stop: str | list[str] | None) -> tuple[str, ...]:

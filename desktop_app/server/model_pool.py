@@ -35,11 +35,11 @@ class PoolSettings:
     """How models are loaded."""
 
     context: int | None = None
-    """Tokens of a chat; None: the planner chooses."""
+    """Tokens of a chat; None: as set for the model, else the planner chooses."""
     parallel: int | None = None
     """Chats that are computed at once; None: as many as the planner finds room for."""
     threads: int = 0
-    """0: as many as are fastest here."""
+    """0: as set for the model, else as many as are fastest here."""
     keep_seconds: float = 300.0
     """For which a model stays in memory that nobody asks; infinity: for ever."""
     adapters: tuple[AdapterUse, ...] = ()
@@ -167,9 +167,13 @@ class ModelPool:
 
     async def _take(self, model: InstalledModel) -> LoadedModel:
         loaded = self._loaded.get(model.path)
+        if loaded is not None and not loaded.users and _loads_differently(loaded.model, model):
+            await self._leave(loaded)
+            loaded = self._loaded.get(model.path)
         if loaded is None or model.path in self._leaving:
             # A client that leaves stops no load: the next one most likely asks for the same model.
             loaded = await asyncio.shield(asyncio.create_task(self._load_once(model)))
+        loaded.model = model  # what was set for it may be new
         loaded.users += 1
         loaded.leaves = math.inf
         if loaded._timer is not None:
@@ -209,7 +213,7 @@ class ModelPool:
         try:
             planned = await self._plan_with_room(model, engine)
             # The planner's context and batch are those of chats.
-            settings = LoadSettings(context=0, threads=self._settings.threads) if model.measures else planned.settings
+            settings = LoadSettings(context=0, threads=self._threads(model)) if model.measures else planned.settings
             request = Load(model.path, settings, self._adapters(model))
             info = await asyncio.wrap_future(engine.submit(request).future)
         except BaseException as error:
@@ -225,18 +229,18 @@ class ModelPool:
         """Plan a load, freeing other models until it fits; raises the planner's sentence where it does not fit alone."""
         while True:
             planned = await asyncio.to_thread(self._plan, model, engine)
-            if planned.plan.best is not None or (self._settings.context is not None and not self._loaded):
+            if planned.plan.best is not None or (self._context(model) is not None and not self._loaded):
                 return planned
             if not self._loaded:
                 raise planned.plan.refusal
             await self._make_room()
 
     def _plan(self, model: InstalledModel, engine: Engine) -> PlannedLoad:
-        settings = LoadSettings(threads=self._settings.threads)
+        settings = LoadSettings(threads=self._threads(model))
         return LoadPlanner(engine).plan(
             model.path,
             settings,
-            context=self._settings.context,
+            context=self._context(model),
             adapters=self._adapters(model),
             parallel=self._settings.parallel or SERVED,
         )
@@ -258,9 +262,20 @@ class ModelPool:
             loaded._timer.cancel()
         await asyncio.to_thread(_end, loaded)
 
+    def _context(self, model: InstalledModel) -> int | None:
+        return self._settings.context or model.own.context or None
+
+    def _threads(self, model: InstalledModel) -> int:
+        return self._settings.threads or model.own.threads
+
     def _adapters(self, model: InstalledModel) -> tuple[AdapterUse, ...]:
         chosen = self._extra is not None and model.path == self._extra.path
         return self._settings.adapters if chosen else ()
+
+
+def _loads_differently(model: InstalledModel, other: InstalledModel) -> bool:
+    """Tell whether other values were set for a model's load meanwhile."""
+    return (model.own.context, model.own.threads) != (other.own.context, other.own.threads)
 
 
 def _end(loaded: LoadedModel) -> None:

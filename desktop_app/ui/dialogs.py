@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,10 +149,13 @@ class Dialogs(QObject):
 
     def _editor(self, assistant: Assistant) -> AssistantEditor:
         from desktop_app.assistant.mcp.configuration import servers_switched_on
+        from desktop_app.library.model_names import identified
         from desktop_app.ui.chat.assistant_editor import AssistantEditor
 
         services = self._services
         models = {model.identifier: model.label or model.name for model in services.library.everywhere}
+        if (model := identified(services.library.everywhere, assistant.model)) is not None:
+            assistant = replace(assistant, model=model.identifier)  # it may have been renamed
         collections = [one.name for one in services.collections.collections]
         return AssistantEditor(assistant, models, servers_switched_on(), collections, self._window)
 

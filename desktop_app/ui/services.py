@@ -102,6 +102,7 @@ class Services(QObject):
         self.titles = TitleController(self.engine, self.models, self.chats, self.settings, self)
         self.server = ServerBridge(self.settings, self)
         self.chats.replies.ended.connect(self._reply_ended)
+        self.library.changed.connect(lambda: self.models.follow_list(self.library.models))
         self.library.changed.connect(self._choose_first)
         self.library.imported.connect(self.choose_model)
         self._file = file
@@ -249,8 +250,10 @@ class Services(QObject):
             self.models.record()
 
     def _model_of(self, chat: Conversation) -> InstalledModel | None:
+        from desktop_app.library.model_names import identified
+
         models = self.library.everywhere
-        return next((model for model in models if model.identifier == chat.choices.model), None)
+        return identified(models, chat.choices.model)
 
     def _note_use(self, state: EngineState) -> None:
         if state.kind == "ready" and state.model is not None and not state.model.remote:

@@ -1532,6 +1532,10 @@
         <translation>{name} 是应用自带的，不能移除。</translation>
     </message>
     <message>
+        <source>{name} comes with the application and keeps its name.</source>
+        <translation>{name} 是应用自带的，名称不能更改。</translation>
+    </message>
+    <message>
         <source>{name} does not come as it was asked for: the server sends another part of it; {elsewhere}.</source>
         <translation>{name} 与请求不符：服务器发来了它的另一部分；请{elsewhere}。</translation>
     </message>
@@ -1658,10 +1662,6 @@
     <message>
         <source>{name} lacks files that its {index} lists ({names}); choose another revision or repository.</source>
         <translation>{name} 缺少 {index} 中列出的文件（{names}）；请选择其他版本或仓库。</translation>
-    </message>
-    <message>
-        <source>{name} lies where its name must stay as it is.</source>
-        <translation>{name} 所在的位置不允许改名。</translation>
     </message>
     <message>
         <source>{name} makes vectors and ranks no passages; choose a reranking model.</source>
@@ -5661,6 +5661,33 @@
     </message>
 </context>
 <context>
+    <name>ModelSettingsDialog</name>
+    <message>
+        <source>As for all models</source>
+        <translation>与所有模型相同</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自动</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Settings of {name}</source>
+        <translation>{name} 的设置</translation>
+    </message>
+    <message>
+        <source>Threads</source>
+        <translation>线程数</translation>
+    </message>
+    <message>
+        <source>What you do not change here is as in the settings of all models.</source>
+        <translation>这里没有更改的项目，与所有模型的设置相同。</translation>
+    </message>
+</context>
+<context>
     <name>ModelsSection</name>
     <message>
         <source>Folder of models</source>
@@ -5685,6 +5712,10 @@
 </context>
 <context>
     <name>MyModelsDialog</name>
+    <message>
+        <source>, </source>
+        <translation>、</translation>
+    </message>
     <message>
         <source>Close</source>
         <translation>关闭</translation>
@@ -5746,6 +5777,14 @@
         <translation>主机列出的 SHA-256：{digest}</translation>
     </message>
     <message>
+        <source>Settings of its own: {names}</source>
+        <translation>单独设置：{names}</translation>
+    </message>
+    <message>
+        <source>Settings of its own…</source>
+        <translation>单独设置…</translation>
+    </message>
+    <message>
         <source>Show in the folder</source>
         <translation>在文件夹中显示</translation>
     </message>
@@ -5770,8 +5809,28 @@
         <translation>正在写入 {path}…</translation>
     </message>
     <message>
+        <source>choice of words</source>
+        <translation>采样</translation>
+    </message>
+    <message>
+        <source>context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>instructions</source>
+        <translation>指令</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>无</translation>
+    </message>
+    <message>
         <source>not known</source>
         <translation>未知</translation>
+    </message>
+    <message>
+        <source>threads</source>
+        <translation>线程数</translation>
     </message>
     <message>
         <source>{origin}, as it was published</source>

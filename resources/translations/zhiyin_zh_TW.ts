@@ -1660,10 +1660,6 @@
         <translation>{name} 缺少 {index} 中列出的檔案（{names}）；請選擇其他版本或儲存庫。</translation>
     </message>
     <message>
-        <source>{name} lies where its name must stay as it is.</source>
-        <translation>{name} 所在的位置不允許改名。</translation>
-    </message>
-    <message>
         <source>{name} makes vectors and ranks no passages; choose a reranking model.</source>
         <translation>{name} 計算向量，不給段落排序；請選擇重排模型。</translation>
     </message>
@@ -3266,6 +3262,10 @@
     <message>
         <source>{width}, as LLaMA {size}</source>
         <translation>{width}（相當於 LLaMA {size}）</translation>
+    </message>
+    <message>
+        <source>{name} comes with the application and keeps its name.</source>
+        <translation>{name} 是應用程式內建的，名稱不能更改。</translation>
     </message>
 </context>
 <context>
@@ -5785,6 +5785,38 @@
         <source>{path} can be opened by Zhiyin on any computer.</source>
         <translation>任何電腦上的知音都可以開啟 {path}。</translation>
     </message>
+    <message>
+        <source>, </source>
+        <translation>、</translation>
+    </message>
+    <message>
+        <source>Settings of its own: {names}</source>
+        <translation>個別設定：{names}</translation>
+    </message>
+    <message>
+        <source>Settings of its own…</source>
+        <translation>個別設定…</translation>
+    </message>
+    <message>
+        <source>choice of words</source>
+        <translation>取樣</translation>
+    </message>
+    <message>
+        <source>context</source>
+        <translation>上下文</translation>
+    </message>
+    <message>
+        <source>instructions</source>
+        <translation>指令</translation>
+    </message>
+    <message>
+        <source>none</source>
+        <translation>無</translation>
+    </message>
+    <message>
+        <source>threads</source>
+        <translation>執行緒數</translation>
+    </message>
 </context>
 <context>
     <name>NetworkSection</name>
@@ -7036,6 +7068,33 @@
     <message>
         <source>{name} works, and offers no tools.</source>
         <translation>{name} 可以使用，但沒有提供工具。</translation>
+    </message>
+</context>
+<context>
+    <name>ModelSettingsDialog</name>
+    <message>
+        <source>As for all models</source>
+        <translation>與所有模型相同</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自動</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Settings of {name}</source>
+        <translation>{name} 的設定</translation>
+    </message>
+    <message>
+        <source>Threads</source>
+        <translation>執行緒數</translation>
+    </message>
+    <message>
+        <source>What you do not change here is as in the settings of all models.</source>
+        <translation>這裡沒有更改的項目，與所有模型的設定相同。</translation>
     </message>
 </context>
 </TS>

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from desktop_app.engine.protocol import Generate, Prompt
 from desktop_app.server.anthropic.conversation import template_messages, template_tools
 from desktop_app.server.anthropic.events import MessageEvents, content_blocks, stop_reason, usage
-from desktop_app.server.asked import needs_message, sampling_settings, stop_texts
+from desktop_app.server.asked import needs_message, sampling_settings, stop_texts, with_instructions
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError, as_api_error
 from desktop_app.server.formats import Answer, answer_of, schema_of
@@ -147,7 +147,7 @@ def _generate(asked: Conversation, held: Answer, loaded: LoadedModel) -> Generat
             "stop": stop_texts(asked.stop_sequences),
         }
     return Generate(
-        template_messages(asked.messages, asked.system),
+        with_instructions(loaded.model, template_messages(asked.messages, asked.system)),
         sampling_settings(loaded.model, **sampling),
         tools=held.tools,
         schema=held.schema,

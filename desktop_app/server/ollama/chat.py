@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from desktop_app.engine.protocol import Complete, Generate
 from desktop_app.engine.results import TokenLogprob
-from desktop_app.server.asked import text_of
+from desktop_app.server.asked import text_of, with_instructions
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError, ollama_error
 from desktop_app.server.formats import answer_of
@@ -70,7 +70,7 @@ async def chat(request: Request) -> Response:
 
     def generate(loaded: LoadedModel) -> Generate | None:
         return Generate(
-            messages,
+            with_instructions(loaded.model, messages),
             sampling(loaded.model, asked.options, asked.logprobs, asked.top_logprobs),
             tools=held.tools,
             schema=held.schema,
@@ -94,7 +94,7 @@ async def generate(request: Request) -> Response:
             return Complete(asked.prompt, chosen)
         system = [{"role": "system", "content": asked.system}] if asked.system else []
         messages = (*system, {"role": "user", "content": asked.prompt})
-        return Generate(messages, chosen, schema=schema, **_thinking(asked.think))
+        return Generate(with_instructions(loaded.model, messages), chosen, schema=schema, **_thinking(asked.think))
 
     return await _answer(request, asked, generate if asked.prompt else None, _said_of_prompt)
 

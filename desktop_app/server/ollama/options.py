@@ -62,7 +62,7 @@ def sampling(
         presence_penalty=asked.presence_penalty,
         frequency_penalty=asked.frequency_penalty,
         seed=asked.seed,
-        max_tokens=max(0, asked.num_predict or 0),
+        max_tokens=None if asked.num_predict is None else max(0, asked.num_predict),
         stop=stop_texts(asked.stop),
         logprobs=(top or 0) if logprobs else None,
     )

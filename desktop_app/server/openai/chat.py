@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from desktop_app.engine.protocol import Generate
 from desktop_app.engine.results import TokenLogprob
-from desktop_app.server.asked import needs_message, sampling_settings, stop_texts
+from desktop_app.server.asked import needs_message, sampling_settings, stop_texts, with_instructions
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError, openai_error
 from desktop_app.server.formats import Answer, answer_of, schema_of
@@ -153,7 +153,7 @@ def _generate(asked: ChatRequest, held: Answer, loaded: LoadedModel, number: int
         stop=stop_texts(asked.stop),
     )
     return Generate(
-        template_messages(asked.messages),
+        with_instructions(loaded.model, template_messages(asked.messages)),
         sampling,
         tools=held.tools,
         schema=held.schema,

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from desktop_app.engine.protocol import Generate
 from desktop_app.engine.results import Reply
-from desktop_app.server.asked import needs_message, sampling_settings, text_of
+from desktop_app.server.asked import needs_message, sampling_settings, text_of, with_instructions
 from desktop_app.server.body import read_json
 from desktop_app.server.errors import APIError
 from desktop_app.server.formats import Answer, answer_of, schema_of
@@ -161,7 +161,7 @@ def _generate(
         loaded.model, temperature=asked.temperature, top_p=asked.top_p, max_tokens=asked.max_output_tokens
     )
     return Generate(
-        messages,
+        with_instructions(loaded.model, messages),
         sampling,
         tools=held.tools,
         schema=held.schema,

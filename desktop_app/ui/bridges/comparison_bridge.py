@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.settings import Settings
 from desktop_app.ui.bridges.background import Background
 
 if TYPE_CHECKING:
     from desktop_app.chat.comparison import Answer, Comparison
-    from desktop_app.chat.request import ReplyOptions
 
 
 class ComparisonBridge(QObject):
@@ -34,14 +34,14 @@ class ComparisonBridge(QObject):
         """An answer is on its way."""
         return self._current is not None
 
-    def ask(self, models: Sequence[InstalledModel], question: str, options: ReplyOptions, context: int | None) -> None:
+    def ask(self, models: Sequence[InstalledModel], question: str, settings: Settings) -> None:
         """Ask; `heard` tells how far each model is, by its number."""
         from desktop_app.chat.comparison import Comparison
 
         def tell(number: int, answer: Answer) -> None:
             self._asking.post(lambda: self.heard.emit(number, answer) if self._current is current else None)
 
-        current = self._current = Comparison(models, question, options, context, tell)
+        current = self._current = Comparison(models, question, settings, tell)
         self._asking.run(current.run, lambda _: self._end(), lambda _: self._end())
 
     def stop(self) -> None:

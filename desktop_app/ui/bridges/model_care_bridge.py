@@ -18,6 +18,7 @@ from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 
 if TYPE_CHECKING:
+    from desktop_app.library.installed_model import ModelSettings
     from desktop_app.library.model_care import ModelFacts
 
 Failed = Callable[[Exception], None]
@@ -75,6 +76,16 @@ class ModelCareBridge(QObject):
 
         return self._run(partial(export_model, model, target), asker, lambda _: None, lambda _: on_done(), on_failed)
 
+    def store_settings(self, model: InstalledModel, settings: ModelSettings, on_failed: Failed) -> None:
+        """Let settings of a model's own count; the library's list tells when they do."""
+
+        def store() -> None:
+            from desktop_app.library.model_settings import store_model_settings
+
+            store_model_settings(model.identifier, settings)
+
+        self._background.run(store, lambda _: self._library.refresh(), on_failed)
+
     def rename(self, model: InstalledModel, name: str, on_failed: Failed) -> None:
         """Give a model another name; the library's list tells when it has it."""
 
@@ -84,7 +95,7 @@ class ModelCareBridge(QObject):
             return rename_model(model, name)
 
         def renamed(path: Path) -> None:
-            if self._settings.model == model.identifier:
+            if self._settings.model == model.identifier and path != model.path:
                 self._settings.model = str(Path(model.identifier).with_name(path.name).as_posix())
             self._library.refresh()
 

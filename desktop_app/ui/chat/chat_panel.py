@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QEvent, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from desktop_app.chat.choices import SAMPLED
-from desktop_app.settings import Settings
+from desktop_app.settings import SAMPLED, Settings
 from desktop_app.ui.models.model_session import LoadOverrides
 from desktop_app.ui.services import Services
 from desktop_app.ui.widgets.fitting_dialog import ScrollingPage

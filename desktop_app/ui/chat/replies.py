@@ -255,7 +255,7 @@ class Replies(QObject):
         chat = self._list[reply.message.conversation]
         if model is not None and model.identifier != chat.choices.model:
             self._list.change(chat.id, choices=replace(chat.choices, model=model.identifier))
-        options = options_for(self._settings, chat)
+        options = options_for(self._models.settings_in_use, chat)
         path = reply.tree.path(reply.message.parent)
         asked = Chat(read_part(path, options.reads_from), chat.collections, instructions(path, options))
         info = self._models.state.info
@@ -301,7 +301,7 @@ class Replies(QObject):
 
         model = self._models.state.model
         chat = self._list[reply.message.conversation]
-        options = options_for(self._settings, chat)
+        options = options_for(self._models.settings_in_use, chat)
         sampling = model.sampling if model else {}
         path = reply.tree.path(reply.message.id if reply.resumes else reply.message.parent)
         if chat.tools or is_unfinished(path):

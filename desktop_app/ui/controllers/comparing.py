@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -40,7 +41,6 @@ class ComparisonController(QObject):
     def ask(self, models: Sequence[InstalledModel], question: str) -> None:
         """Ask both."""
         from desktop_app.chat.comparison import Answer
-        from desktop_app.chat.request import options_from
 
         services = self._services
         if services.chats.replies.busy:
@@ -52,11 +52,11 @@ class ComparisonController(QObject):
             self.heard.emit(number, answer)
         self.busy_changed.emit(True)
         self._turn += 1
-        turn, options, context = self._turn, options_from(services.settings), services.settings.context or None
+        turn, settings = self._turn, replace(services.settings)
 
         def unloaded() -> None:
             if turn == self._turn:
-                self._bridge.ask(models, question, options, context)
+                self._bridge.ask(models, question, settings)
 
         services.models.unload(unloaded)
 

@@ -48,7 +48,7 @@ class ModelActions(QObject):
             if self._find_again:
                 self.find_options()
 
-        self._services.models.find_options([model.path for model in self._services.library.models], show)
+        self._services.models.find_options(self._services.library.models, show)
 
     def _model_changed(self, state: EngineState) -> None:
         if state.kind == "ready":

@@ -108,7 +108,7 @@ class RemedyController(QObject):
         from desktop_app.chat.shortening import Shortener
 
         services = self._services
-        options = options_for(services.settings, services.chats.list.current)
+        options = options_for(services.models.settings_in_use, services.chats.list.current)
         return Shortener(services.engine.engine, options, services.models.state.context)
 
     def _shorten(self, message: str, summary: str | None = None) -> None:

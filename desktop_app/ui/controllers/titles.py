@@ -63,7 +63,7 @@ class TitleController(QObject):
         chat, path, state = self._chats.list.current, self._chats.list.path, self._models.state
         if self._chats.replies.busy or state.kind != "ready" or not wants_title(chat, path, state.info):
             return
-        request = title_request(path, options_for(self._settings, chat).system_prompt)
+        request = title_request(path, options_for(self._models.settings_in_use, chat).system_prompt)
         self._call = self._engine.submit(
             request, lambda _: None, lambda reply: self._answered(chat.id, reply), lambda _: self._forget()
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -104,6 +105,23 @@ class ModelSession(QObject):
         self.state = EngineState()
         engine.exited.connect(self._exited)
 
+    @property
+    def settings_in_use(self) -> Settings:
+        """The settings as they count for the model in use."""
+        model = self.state.model
+        return self._settings if model is None else model.own.over(self._settings)
+
+    def follow_list(self, models: Iterable[InstalledModel]) -> None:
+        """Take over what was set for the model in use since it was loaded; another context or other threads load it again."""
+        before = self.state.model
+        model = next((one for one in models if before is not None and one.path == before.path), None)
+        if model is None or before is None or model.own == before.own:
+            return
+        # Nothing else about it is new: who listens would take it for another load.
+        self.state = replace(self.state, model=model)
+        if (model.own.context, model.own.threads) != (before.own.context, before.own.threads):
+            self.apply_settings()
+
     def choose(self, model: InstalledModel, overrides: LoadOverrides | None = None) -> None:
         """Load a model instead of the current one; where it does not fit, nothing changes but the state."""
         from desktop_app.engine.protocol import LoadSettings
@@ -116,9 +134,9 @@ class ModelSession(QObject):
             return
         self._engine.use(None)
         self._overrides = overrides or LoadOverrides()
-        insist = self._overrides.insist or bool(self._overrides.context or self._settings.context)
-        context = self._context()
-        settings = LoadSettings(kv_type=self._overrides.kv_type)
+        context = self._overrides.context or model.own.over(self._settings).context or None
+        insist = self._overrides.insist or context is not None
+        settings = LoadSettings(kv_type=self._overrides.kv_type, threads=model.own.threads)
         self._set(EngineState("loading", model, context=context or 0))
 
         def planned(plan: PlannedLoad) -> None:
@@ -184,7 +202,16 @@ class ModelSession(QObject):
 
     def reload_with_context(self, context: int) -> None:
         """Load the current model with another context, and keep that setting."""
-        self._settings.context = max(SMALLEST_CONTEXT, context)
+        from desktop_app.library.model_settings import store_model_settings
+
+        context, model = max(SMALLEST_CONTEXT, context), self.state.model
+        if model is not None and model.own.context is not None:
+            own = replace(model.own, context=context)
+            self.state = replace(self.state, model=replace(model, own=own))
+            with suppress(ZhiyinError):  # a full disk: it counts this time
+                store_model_settings(model.identifier, own)
+        else:
+            self._settings.context = context
         self.apply_settings()
 
     def find_larger_context(self, needed: int, on_done: Callable[[int, int], None]) -> None:
@@ -213,12 +240,17 @@ class ModelSession(QObject):
             lambda _: on_done(0, 0),
         )
 
-    def find_contexts(self, contexts: Sequence[int], on_done: Callable[[dict[int, RunConfiguration]], None]) -> None:
-        """Find out what the model in use would take with each context, were it not loaded; {} where that is unknown."""
+    def find_contexts(
+        self,
+        contexts: Sequence[int],
+        on_done: Callable[[dict[int, RunConfiguration]], None],
+        model: InstalledModel | None = None,
+    ) -> None:
+        """Find out what a model, or that in use, would take with each context, were none loaded; {} where that is unknown."""
         from desktop_app.engine.protocol import LoadSettings
         from desktop_app.planning.load_plan import SWITCHED
 
-        model, current = self.state.model, self._in_engine
+        model, current = model or self.state.model, self._in_engine
         if model is None or model.remote:
             on_done({})
             return
@@ -261,16 +293,12 @@ class ModelSession(QObject):
         )
 
     def find_options(
-        self, paths: Iterable[Path], on_done: Callable[[dict[Path, RunConfiguration | None]], None]
+        self, models: Iterable[InstalledModel], on_done: Callable[[dict[Path, RunConfiguration | None]], None]
     ) -> None:
-        """Find out how files would be loaded now, were the current model not loaded; {} where that is unknown."""
-        wanted, context, current = tuple(paths), self._settings.context or None, self._in_engine
-        self._engine.plan(
-            lambda planner: planner.options(wanted, context=context, current=current), on_done, lambda _: on_done({})
-        )
-
-    def _context(self) -> int | None:
-        return self._overrides.context or self._settings.context or None
+        """Find out how models would be loaded now, were the current model not loaded; {} where that is unknown."""
+        wanted = {model.path: model.own.over(self._settings).context or None for model in models}
+        current = self._in_engine
+        self._engine.plan(lambda planner: planner.options(wanted, current=current), on_done, lambda _: on_done({}))
 
     def _load(self, turn: int, model: InstalledModel, settings: LoadSettings, planned: PlannedLoad | None) -> None:
         from desktop_app.engine.protocol import Load

@@ -80,9 +80,10 @@ class MyModelsDialog(FittingDialog):
         column.setSpacing(10)
         for part in (self._list, self._words, self._bar, self._said):
             column.addWidget(part)
-        self._folder, self._verify, self._rename, self._export, self._unload, self._remove = (
+        self._own, self._folder, self._verify, self._rename, self._export, self._unload, self._remove = (
             QPushButton(words)
             for words in (
+                self.tr("Settings of its own…"),
                 self.tr("Show in the folder"),
                 self.tr("Verify"),
                 self.tr("Rename…"),
@@ -91,6 +92,7 @@ class MyModelsDialog(FittingDialog):
                 self.tr("Remove…"),
             )
         )
+        self._own.clicked.connect(self._open_settings)
         self._folder.clicked.connect(self._open_folder)
         self._verify.clicked.connect(self._begin_verifying)
         self._rename.clicked.connect(self._ask_name)
@@ -98,9 +100,9 @@ class MyModelsDialog(FittingDialog):
         self._unload.clicked.connect(lambda: self._services.models.unload(self._show))
         self._remove.clicked.connect(self._ask_removal)
         grid = QGridLayout()
-        buttons = (self._folder, self._verify, self._rename, self._export, self._unload, self._remove)
+        buttons = (self._own, self._rename, self._folder, self._verify, self._export, self._unload, self._remove)
         for place, button in enumerate(buttons):
-            grid.addWidget(button, place // 3, place % 3)
+            grid.addWidget(button, place // 4, place % 4)
         close = QDialogButtonBox()
         close.addButton(self.tr("Close"), QDialogButtonBox.ButtonRole.RejectRole)
         close.rejected.connect(self.reject)
@@ -148,7 +150,8 @@ class MyModelsDialog(FittingDialog):
         known = model is not None and facts is not None
         for button in (self._folder, self._verify, self._export):
             button.setEnabled(known)
-        self._rename.setEnabled(facts is not None and facts.is_ours and not in_use)
+        self._own.setEnabled(model is not None)
+        self._rename.setEnabled(facts is not None and not facts.model.starter and not in_use)
         self._unload.setEnabled(in_use)
         self._remove.setEnabled(model is not None and not model.starter)
         self._words.setText("" if facts is None else "\n".join(self._lines(facts)))
@@ -167,8 +170,28 @@ class MyModelsDialog(FittingDialog):
             self.tr("Licence: {licence}").format(licence=facts.licence or unknown),
             self.tr("SHA-256, as its host lists it: {digest}").format(digest=model.sha256 or unknown),
             self.tr("Loaded last: {time}").format(time=when),
+            self.tr("Settings of its own: {names}").format(names=self._own_settings(model) or self.tr("none")),
             self.tr("File: {path}").format(path=model.path),
         ]
+
+    def _own_settings(self, model: InstalledModel) -> str:
+        """Return the names of what is set for a model."""
+        own = model.own
+        names = {
+            self.tr("instructions"): own.instructions is not None,
+            self.tr("context"): own.context is not None,
+            self.tr("threads"): bool(own.threads),
+            self.tr("choice of words"): bool(own.sampling),
+        }
+        return self.tr(", ").join(name for name, is_set in names.items() if is_set)
+
+    def _open_settings(self) -> None:
+        from desktop_app.ui.models.model_settings_dialog import ModelSettingsDialog
+
+        if (model := self._model) is not None:
+            dialog = ModelSettingsDialog(self._services, model, self)
+            dialog.failed.connect(self._failed)
+            dialog.open()
 
     def _open_folder(self) -> None:
         if self._model is not None:
@@ -208,8 +231,8 @@ class MyModelsDialog(FittingDialog):
     def _ask_name(self) -> None:
         if (model := self._model) is None:
             return
-        name, agreed = QInputDialog.getText(self, self.tr("Rename"), self.tr("New name:"), text=model.path.stem)
-        if agreed and name.strip() != model.path.stem:
+        name, agreed = QInputDialog.getText(self, self.tr("Rename"), self.tr("New name:"), text=model.name)
+        if agreed and name.strip() != model.name:
             self._services.model_care.rename(model, name, self._failed)
 
     def _ask_file(self) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from desktop_app.chat import comparison
 from desktop_app.chat.comparison import Answer, Comparison, fit_together, kept
-from desktop_app.chat.request import ReplyOptions
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.planning.configuration import Computer, RunConfiguration
 from desktop_app.planning.planner import plan
+from desktop_app.settings import Settings
 from tests.desktop_app.planning.test_planner import LLAMA_1B, LLAMA_8B, cuda, laptop, model
 
 
@@ -53,7 +53,7 @@ def test_one_answer_becomes_a_chat_with_the_other_as_its_version() -> None:
 def test_what_is_stopped_before_it_began_starts_no_engine() -> None:
     heard: list[tuple[int, str]] = []
     models = (installed("One"), installed("Two"))
-    comparison = Comparison(models, "Tea?", ReplyOptions(), None, lambda number, one: heard.append((number, one.state)))
+    comparison = Comparison(models, "Tea?", Settings(), lambda number, one: heard.append((number, one.state)))
     comparison.stop()
     comparison.run()
     assert heard == [(0, "stopped"), (1, "stopped")]
@@ -68,8 +68,8 @@ def test_models_that_do_not_fit_together_take_turns_and_a_damaged_one_stops_noth
     damaged.write_bytes(starter_gguf.read_bytes()[:5000])
     models = (replace(installed("Damaged"), path=damaged), replace(installed("Starter"), path=starter_gguf))
     heard: list[tuple[int, Answer]] = []
-    options = ReplyOptions(max_tokens=3)
-    Comparison(models, "Hello", options, 512, lambda number, answer: heard.append((number, answer))).run()
+    settings = Settings(max_tokens=3, context=512)
+    Comparison(models, "Hello", settings, lambda number, answer: heard.append((number, answer))).run()
     turns = [number for number, _ in heard]
     assert turns == sorted(turns)
     answers = dict(heard)

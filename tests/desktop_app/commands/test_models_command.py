@@ -180,3 +180,43 @@ def test_a_split_model_of_any_ending_is_run(tmp_path: Path, starter_gguf: Path) 
     first = str(parts[0].with_suffix(".GGUF"))
     capital = zhiyin("chat", "-m", first, "--prompt", "hi", "--max-tokens", "4", "--temperature", "0")
     assert (capital.returncode, capital.stdout) == (0, small.stdout)
+
+
+def test_settings_of_a_model_count_in_its_chats_and_its_name_can_change(tmp_path: Path, starter_gguf: Path) -> None:
+    models_folder().mkdir(parents=True, exist_ok=True)
+    (models_folder() / "Tea.gguf").write_bytes(starter_gguf.read_bytes())
+    ask = ("chat", "--prompt", "Name a hot drink.", "--seed", "1", "-m")
+    done = zhiyin("models", "set", "Tea", "--max-tokens", "3", "--temperature", "0", "--context", "512", "--json")
+    assert json.loads(done.stdout) | {"path": ""} == {
+        "model": "Tea",
+        "path": "",
+        "context": 512,
+        "max_tokens": 3,
+        "temperature": 0.0,
+    }
+    short = zhiyin(*ask, "Tea").stdout
+    assert zhiyin(*ask, STARTER, "--temperature", "0", "--max-tokens", "3").stdout == short
+    assert len(zhiyin(*ask, "Tea", "--max-tokens", "12").stdout) > len(short), "an option comes before what is set"
+    assert "the loaded context holds 512" in _too_long(tmp_path, "Tea")
+    assert zhiyin("models", "rename", "Tea", "Green tea").returncode == 0
+    assert (models_folder() / "Green tea.gguf").is_file()
+    assert zhiyin(*ask, "Green tea").stdout == short
+    assert "keeps its name" in zhiyin("models", "rename", STARTER, "Other").stderr
+    assert "Nothing is set" in zhiyin("models", "set", "Green tea", "--reset").stderr
+    assert zhiyin("models", "set", "Green tea", "--temperature", "7").returncode == 2
+
+
+def _too_long(tmp_path: Path, model: str) -> str:
+    text = tmp_path / "long.txt"
+    text.write_text("tea and milk " * 400, "utf-8")
+    with text.open() as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "desktop_app.cli", "chat", "-m", model, "--prompt", "-"],
+            stdin=stream,
+            capture_output=True,
+            text=True,
+            env=without_display(),
+            cwd=ROOT,
+            check=False,
+        )
+    return done.stderr

@@ -7,11 +7,16 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QListWidget
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QInputDialog, QListWidget, QSpinBox
 
+from desktop_app.chat.choices import Choices
+from desktop_app.chat.conversation import Conversation
+from desktop_app.library.installed_model import ModelSettings
+from desktop_app.library.model_settings import all_model_settings
 from desktop_app.library.packs import read_pack
 from desktop_app.paths import models_folder
 from desktop_app.ui.models.model_picker import ModelPicker
+from desktop_app.ui.models.model_settings_dialog import ModelSettingsDialog
 from desktop_app.ui.models.my_models_dialog import MyModelsDialog
 from desktop_app.ui.models.removal_question import RemovalQuestion
 from tests.support.window import Person
@@ -44,10 +49,52 @@ def test_facts_checks_names_and_packs(
     person.click("Export…", dialog)
     person.wait(lambda: "can be opened by Zhiyin on any computer" in person.sentences(dialog))
     assert list(read_pack(pack).files) == ["Tea.gguf"]
+    _set_some(person, dialog)
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("Green tea", True))
     person.click("Rename…", dialog)
     person.wait(lambda: any(model.name == "Green tea" for model in person.services.library.models))
     person.wait(lambda: "Green tea.gguf" in person.sentences(dialog))
+    person.wait(lambda: "Settings of its own: context, threads, choice of words" in person.sentences(dialog))
     person.click("Remove…", dialog)
     person.wait(lambda: person.window.findChild(RemovalQuestion) is not None)
     person.click("Keep", person.find(RemovalQuestion))
+
+
+def _set_some(person: Person, dialog: MyModelsDialog) -> None:
+    """Set the context, the temperature and the threads of the chosen model."""
+    person.click("Settings of its own…", dialog)
+    form = person.find(ModelSettingsDialog)
+    context = next(box for box in form.findChildren(QComboBox) if box.accessibleName() == "Context")
+    context.setCurrentIndex(context.findData(2048))
+    next(box for box in form.findChildren(QDoubleSpinBox) if box.accessibleName() == "Temperature").setValue(0.25)
+    next(box for box in form.findChildren(QSpinBox) if box.accessibleName() == "Threads").setValue(1)
+    person.click("Close", form)
+    person.wait(lambda: "Settings of its own: context, threads, choice of words" in person.sentences(dialog))
+
+
+def test_what_is_set_for_the_model_in_use_counts_at_once(person: Person) -> None:
+    starter = person.services.library.models[0]
+    own = ModelSettings(1024, 1, "Answer with one word.", {"max_tokens": 2, "temperature": 0})
+    person.services.model_care.store_settings(starter, own, lambda _: None)
+    person.wait(lambda: person.services.models.state.context == 1024 and person.model_state == "ready")
+    planned = person.services.models.state.planned
+    assert planned is not None and planned.settings.threads == 1
+    assert person.services.settings.context == 0, "of this model alone"
+    person.ask("Name a hot drink.")
+    assert person.services.chats.list.tree.path(person.services.chats.list.current.leaf)[-1].facts["tokens"] == 2
+    person.services.models.reload_with_context(768)
+    person.wait(lambda: person.services.models.state.context == 768 and person.model_state == "ready")
+    assert all_model_settings()[starter.identifier].context == 768
+
+
+def test_a_chat_finds_its_model_under_its_new_name(person: Person, starter_gguf: Path) -> None:
+    shutil.copy(starter_gguf, models_folder() / "Tea.gguf")
+    person.services.library.refresh()
+    person.wait(lambda: len(person.services.library.models) == 2)
+    tea, starter = sorted(person.services.library.models, key=lambda model: model.starter)
+    chat = Conversation(choices=Choices(model=tea.identifier))
+    person.services.model_care.rename(tea, "Green", lambda error: pytest.fail(str(error)))
+    person.wait(lambda: any(model.name == "Green" for model in person.services.library.models))
+    model = person.services.chats.replies.model_of(chat)
+    assert model is not None and model.name == "Green"
+    assert person.services.chats.replies.model_of(Conversation(choices=Choices(model=starter.identifier))) == starter

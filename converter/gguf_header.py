@@ -22,6 +22,7 @@ from models.errors import BadFile, UnsupportedModel
 from models.gguf_constants import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 from models.regular_file import open_regular
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -216,7 +217,7 @@ def read_gguf_header(path: Path, *, arrays: bool = True, encoded: bool = False) 
         with open_regular(path, buffering=0) as file:
             return _Parser(path, _FileBytes(path, file), arrays, encoded, {}).header()
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
 
 
 def all_tensors(header: GGUFHeader) -> dict[str, GGUFTensor]:
@@ -244,7 +245,7 @@ def read_texts(header: GGUFHeader, key: str) -> list[bytes]:
             parser.at = value.start
             return list(parser.blobs(value.length))
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=system_reason(error)) from error
 
 
 def read_numbers(header: GGUFHeader, key: str) -> list[int]:
@@ -276,7 +277,7 @@ def _read_values(header: GGUFHeader, key: str, kind: type[Any], code: str) -> li
             file.seek(value.start)
             numbers.frombytes(file.read(value.length * numbers.itemsize))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = system_reason(error)
         raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=reason) from error
     return numbers.tolist()
 
@@ -295,7 +296,7 @@ def read_array_bytes(header: GGUFHeader, key: str) -> bytes:
             file.seek(value.start)
             return file.read(value.length)
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=header.path, reason=system_reason(error)) from error
 
 
 def read_remote_header(path: Path, data: Bytes, spans: Spans) -> GGUFHeader:

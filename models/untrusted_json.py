@@ -17,6 +17,7 @@ import msgspec
 from models.errors import BadFile
 from models.regular_file import open_regular
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 T = TypeVar("T")
 
@@ -100,7 +101,7 @@ def read_start(path: Path, count: int) -> bytes:
         with open_regular(path) as file:
             return file.read(min(count, os.fstat(file.fileno()).st_size))  # memory is taken for all that is asked for
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = system_reason(error)
         raise BadFile("{path} cannot be read: {reason}.", path=path, reason=reason) from error
 
 

@@ -21,6 +21,7 @@ from converter.checkpoint import StoredTensor, is_possible
 from converter.checkpoint.source_file import SourceFile, StoredRows
 from models.errors import BadFile
 from models.regular_file import open_regular
+from models.system_reasons import system_reason
 from models.untrusted_json import InvalidJSON, decode
 
 _LARGEST_HEADER = 8 * 1024 * 1024
@@ -141,7 +142,7 @@ def _read_header(path: Path, size: int) -> dict[str, _Slot]:
 
             return _slots(path, size, read)
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
 
 
 def _slots(path: Path, size: int, read: Callable[[int, int], bytes]) -> dict[str, _Slot]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from models.errors import BadFile
 from models.regular_file import open_regular
+from models.system_reasons import system_reason
 
 
 class Rows(Protocol):
@@ -130,7 +131,7 @@ class SourceFile:
         return self._file
 
     def _unreadable(self, error: OSError) -> BadFile:
-        return BadFile("{path} cannot be read: {reason}.", path=self.path, reason=error.strerror or error)
+        return BadFile("{path} cannot be read: {reason}.", path=self.path, reason=system_reason(error))
 
     def _changed(self) -> BadFile:
         return BadFile(

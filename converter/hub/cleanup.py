@@ -25,6 +25,7 @@ from converter.hub.manifest import (
 from converter.hub.selection import is_small
 from models.errors import BadFile, ZhiyinError
 from models.system_errors import cannot_write
+from models.system_reasons import system_reason
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def delete_files(files: Iterable[Path]) -> None:
             file.unlink(missing_ok=True)
         except OSError as error:
             raise BadFile(
-                "{path} cannot be deleted: {reason}; close what uses it.", path=file, reason=error.strerror or error
+                "{path} cannot be deleted: {reason}; close what uses it.", path=file, reason=system_reason(error)
             ) from error
 
 

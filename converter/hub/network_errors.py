@@ -17,6 +17,7 @@ from converter.hub.address import MODELSCOPE
 from converter.hub.network_settings import BadSetting, Proxy, named
 from models.errors import ZhiyinError
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 Phase = Literal["connecting", "waiting", "reading"]
 """What a request does: until it is sent, until its header is here, and then."""
@@ -238,7 +239,7 @@ def _reason(error: Exception, cause: OSError | None) -> Sentence:
         return Sentence("the connection was refused")
     if cause is None or isinstance(cause, ConnectionError):
         return Sentence("the connection was closed early")
-    return Sentence("the system says: {reason}", reason=cause.strerror or str(cause))
+    return Sentence("the system says: {reason}", reason=system_reason(cause))
 
 
 def _cause(error: BaseException | None, kind: type[E]) -> E | None:

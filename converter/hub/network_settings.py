@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from converter.hub.address import is_web_address
 from models.errors import ZhiyinError
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 _SPOKEN_TO_PROXIES = ("http", "https", "socks5", "socks5h")
 _TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
@@ -153,7 +154,7 @@ def tls_context() -> ssl.SSLContext:
             code="certificates",
             setting=setting,
             path=path,
-            reason=getattr(error, "strerror", None) or str(error),
+            reason=system_reason(error),
         ) from error
     return context
 
@@ -215,7 +216,7 @@ def login_token(page: str) -> str:
             "The token of a login cannot be read: {path} ({reason}); make it readable, or set HF_TOKEN.",
             code="token",
             path=error.filename or "~/.cache/huggingface/token",
-            reason=error.strerror or str(error),
+            reason=system_reason(error),
         ) from error
     except ValueError as error:
         raise BadSetting(

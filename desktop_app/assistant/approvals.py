@@ -15,6 +15,7 @@ from desktop_app.assistant.tool import Tool
 from desktop_app.paths import approvals_file
 from desktop_app.small_files import Parsed, SmallFile
 from models.errors import ZhiyinError
+from models.system_reasons import system_reason
 
 Decision = Literal["once", "chat", "always", "refuse"]
 
@@ -43,9 +44,7 @@ def remember_allowed(key: str) -> None:
         always_allowed().change(lambda keys: keys | {key})
     except OSError as error:
         reports.say(
-            ZhiyinError(
-                "{path} cannot be written: {reason}.", path=approvals_file(), reason=error.strerror or str(error)
-            )
+            ZhiyinError("{path} cannot be written: {reason}.", path=approvals_file(), reason=system_reason(error))
         )
 
 

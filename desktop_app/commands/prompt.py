@@ -15,6 +15,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import LoadSettings, Prompt
 from models.errors import BadFile
 from models.regular_file import read_regular
+from models.system_reasons import system_reason
 from models.untrusted_json import InvalidJSON, decode
 
 
@@ -50,7 +51,7 @@ def _read_list(path: Path) -> list[dict[str, Any]]:
     try:
         value = decode(read_regular(path), object)
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
     except InvalidJSON as error:
         raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error.reason) from error
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):

@@ -13,6 +13,7 @@ from desktop_app.engine.lender import Lender
 from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.workers import DEFAULT_PORT, WorkerFailed, networks, split_address
 from models.errors import ZhiyinError
+from models.system_reasons import system_reason
 
 _WORDS = {
     "begun": "{host} uses this computer.",
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             "uses it.",
             host=host,
             port=port,
-            reason=error.strerror or str(error),
+            reason=system_reason(error),
         ) from error
     with listener:
         name = f"[{host}]" if ":" in host else host

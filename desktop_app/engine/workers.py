@@ -20,6 +20,7 @@ from converter.hub.permission import Contact, in_own_network, is_this_computer, 
 from desktop_app.system.link import Link
 from models.errors import ZhiyinError
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 DEFAULT_PORT = 50052
 """llama.cpp's own."""
@@ -107,7 +108,7 @@ def _ask(worker: str) -> Lent:
     except (ConnectionError, EOFError) as error:
         raise _unreachable(worker, Sentence("the connection was closed early")) from error
     except OSError as error:
-        raise _unreachable(worker, error.strerror or str(error)) from error
+        raise _unreachable(worker, system_reason(error)) from error
     finally:
         note(Contact(host, port, "worker", 0, state))
     return lent

@@ -11,6 +11,7 @@ from desktop_app.library.description import described
 from desktop_app.library.file_names import exists
 from models.errors import BadFile
 from models.regular_file import open_regular
+from models.system_reasons import system_reason
 
 _COPIED_AT_ONCE = 4 * 1024 * 1024
 
@@ -34,7 +35,7 @@ def copy_model(path: Path, into: Path) -> Path:
             "{path} could not be copied to {folder}: {reason}.",
             path=path,
             folder=into,
-            reason=error.strerror or str(error),
+            reason=system_reason(error),
         ) from error
     return into / path.name
 

@@ -12,6 +12,7 @@ from desktop_app.library.other_programs import name_of_blob
 from models.chat.sampling import recommended_sampling
 from models.embedding import is_embedding
 from models.errors import BadFile, ZhiyinError
+from models.system_reasons import system_reason
 from models.visible import visible
 
 _OTHER_KINDS = ("adapter", "mmproj", "imatrix")
@@ -40,7 +41,7 @@ class Descriptions:
         try:
             status = path.stat()
         except OSError as error:
-            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or str(error)) from error
+            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
         key = (str(path), status.st_size, status.st_mtime_ns)
         if key not in self._known:
             model = described(read_gguf_header(path, arrays=False), status.st_mtime)

@@ -16,6 +16,7 @@ from desktop_app.paths import tokens_file
 from desktop_app.settings import Settings
 from desktop_app.small_files import Parsed, SmallFile
 from models.errors import ZhiyinError
+from models.system_reasons import system_reason
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def keep_token(endpoint: str, token: str) -> None:
         keep_key(_key_name(where), token)
         _addresses().change(lambda known: known - {where} | ({where} if token else set()))
     except OSError as error:
-        raise ZhiyinError("The token cannot be kept: {reason}.", reason=error.strerror or str(error)) from error
+        raise ZhiyinError("The token cannot be kept: {reason}.", reason=system_reason(error)) from error
 
 
 def tokens_in(settings: Settings) -> Mapping[str, str]:

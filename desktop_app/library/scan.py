@@ -14,6 +14,7 @@ from pathlib import Path
 from converter.atomic_write import remove_leftovers
 from converter.gguf_header import is_first_part, is_gguf, part_paths
 from models.errors import BadFile, ZhiyinError
+from models.system_reasons import system_reason
 
 _MOST_FOLDERS = 2_000
 _MOST_FILES = 20_000
@@ -47,7 +48,7 @@ def find_models(folder: Path) -> Found:
         except FileNotFoundError:
             continue
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = system_reason(error)
             scanned.unreadable.append((here, BadFile("{path} cannot be read: {reason}.", path=here, reason=reason)))
             continue
         entries += len(paths)

@@ -13,6 +13,7 @@ from desktop_app.engine.results import ModelInfo
 from models.chat.template_facts import TemplateLimit
 from models.errors import BadFile
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 _TOKENS = (0, 1, 2, 3)
 _ALONE = 7
@@ -35,7 +36,7 @@ def smoke_load(path: Path) -> Sentence:
         with Engine() as engine:
             return _decode(engine, path, out)
     except OSError as error:
-        return Sentence("It was not run, because the system refused it ({reason}).", reason=error.strerror or error)
+        return Sentence("It was not run, because the system refused it ({reason}).", reason=system_reason(error))
     finally:
         with suppress(OSError):
             out.unlink()

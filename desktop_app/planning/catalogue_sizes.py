@@ -23,6 +23,7 @@ from models.catalogue import read_catalogue
 from models.config import Config
 from models.errors import BadFile
 from models.families import family_of
+from models.system_reasons import system_reason
 
 FOLDER = Path(resources.__file__).with_name("catalogue")
 _FILE = "sizes.json"
@@ -61,7 +62,7 @@ def read_sizes(folder: Path = FOLDER) -> dict[str, Sizes]:
         return {name: _sizes(data) for name, data in json.loads(path.read_text("utf-8")).items()}
     except OSError as error:
         raise BadFile(
-            "{path} cannot be read: {reason}; install Zhiyin again.", path=path, reason=error.strerror or error
+            "{path} cannot be read: {reason}; install Zhiyin again.", path=path, reason=system_reason(error)
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise BadFile("{path} is damaged ({reason}); install Zhiyin again.", path=path, reason=repr(error)) from error

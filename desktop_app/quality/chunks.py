@@ -13,6 +13,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Tokenize
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import read_regular
+from models.system_reasons import system_reason
 
 CONTEXT = 512
 """Tokens in a chunk, as published values have it."""
@@ -58,7 +59,7 @@ def read_text(path: Path) -> str:
     try:
         text = read_regular(path).decode("utf-8")
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
     except UnicodeDecodeError as error:
         raise BadFile(
             "{path} is not a text in UTF-8 (byte {offset} is part of no character); choose another file or convert it.",

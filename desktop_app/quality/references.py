@@ -19,6 +19,7 @@ from converter.progress import ProgressListener
 from desktop_app.paths import data_folder, references_folder
 from models.errors import BadFile
 from models.system_errors import cannot_write
+from models.system_reasons import system_reason
 
 _FORMAT = 1
 _MOST_BYTES = 2 * 1000**3
@@ -38,7 +39,7 @@ def reference_identity(path: Path) -> str:
         files = sorted(_files(path))
         facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
     if not facts:
         raise BadFile("{path} holds no files; name a GGUF file or a checkpoint's folder.", path=path)
     return blake2b(json.dumps([_FORMAT, str(path.resolve()), facts]).encode("utf-8", "surrogatepass")).hexdigest()

@@ -14,6 +14,7 @@ from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import remotes_file
 from desktop_app.small_files import Parsed, SmallFile
 from models.errors import ZhiyinError
+from models.system_reasons import system_reason
 from models.visible import visible
 
 _VARIABLE = "ZHIYIN_REMOTE_KEY"
@@ -81,7 +82,7 @@ def keep_key_for(address: str, key: str) -> None:
     try:
         keep_key(_key_name(address), key)
     except OSError as error:
-        raise ZhiyinError("The key cannot be kept: {reason}.", reason=error.strerror or str(error)) from error
+        raise ZhiyinError("The key cannot be kept: {reason}.", reason=system_reason(error)) from error
 
 
 class Remotes:

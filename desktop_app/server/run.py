@@ -17,6 +17,7 @@ from desktop_app.server.connections import BoundedProtocol
 from desktop_app.server.keys import environment_key, server_key
 from desktop_app.server.model_pool import ModelPool
 from models.errors import ZhiyinError
+from models.system_reasons import system_reason
 
 _BACKLOG = 1024
 _END_SECONDS = 3
@@ -145,5 +146,5 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ZhiyinError:
         "Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.",
         host=host,
         port=str(port),
-        reason=error.strerror or str(error),
+        reason=system_reason(error),
     )

@@ -96,8 +96,16 @@
         <translation>LoRA 很小，保持浮点格式；请选择 --quant {types}，或省略这个选项。</translation>
     </message>
     <message>
+        <source>Address already in use</source>
+        <translation>地址已被使用</translation>
+    </message>
+    <message>
         <source>An adapter stays in full precision; leave out --size, --bits and --quant fit.</source>
         <translation>适配器保持全精度；请去掉 --size、--bits 和 --quant fit。</translation>
+    </message>
+    <message>
+        <source>Bad file descriptor</source>
+        <translation>文件已关闭</translation>
     </message>
     <message>
         <source>Base: {base} ({family})</source>
@@ -110,6 +118,42 @@
     <message>
         <source>Beyond {count} tokens this model&apos;s own code attends to parts of the text; llama.cpp attends to all of it.</source>
         <translation>超过 {count} 个词元后，这个模型自己的代码只关注部分文本；llama.cpp 会关注全部。</translation>
+    </message>
+    <message>
+        <source>Broken pipe</source>
+        <translation>另一端已关闭</translation>
+    </message>
+    <message>
+        <source>Cannot allocate memory</source>
+        <translation>内存不足</translation>
+    </message>
+    <message>
+        <source>Cannot assign requested address</source>
+        <translation>无法使用这个地址</translation>
+    </message>
+    <message>
+        <source>Connection refused</source>
+        <translation>连接被拒绝</translation>
+    </message>
+    <message>
+        <source>Connection reset by peer</source>
+        <translation>连接被对方重置</translation>
+    </message>
+    <message>
+        <source>Connection timed out</source>
+        <translation>连接超时</translation>
+    </message>
+    <message>
+        <source>Device or resource busy</source>
+        <translation>设备或文件正在使用</translation>
+    </message>
+    <message>
+        <source>Directory not empty</source>
+        <translation>文件夹不是空的</translation>
+    </message>
+    <message>
+        <source>Disk quota exceeded</source>
+        <translation>超出磁盘配额</translation>
     </message>
     <message>
         <source>Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead.</source>
@@ -132,12 +176,64 @@
         <translation>即使用 {quant} 和{context}，也需要 {size:size}，比现在空闲的多 {missing:size}；{ways}。</translation>
     </message>
     <message>
+        <source>Exec format error</source>
+        <translation>不是这台电脑能运行的程序</translation>
+    </message>
+    <message>
+        <source>File exists</source>
+        <translation>文件已存在</translation>
+    </message>
+    <message>
+        <source>File name too long</source>
+        <translation>文件名过长</translation>
+    </message>
+    <message>
+        <source>File too large</source>
+        <translation>文件过大</translation>
+    </message>
+    <message>
+        <source>Function not implemented</source>
+        <translation>系统没有这项功能</translation>
+    </message>
+    <message>
         <source>HF_ENDPOINT is {endpoint!r}, which is no address of a Hub; write it as https://HOST, or unset it.</source>
         <translation>HF_ENDPOINT 的值 {endpoint!r} 不是 Hub 的地址；请写成 https://主机，或取消该设置。</translation>
     </message>
     <message>
+        <source>Host is down</source>
+        <translation>主机已关闭</translation>
+    </message>
+    <message>
+        <source>Illegal seek</source>
+        <translation>无法在其中定位</translation>
+    </message>
+    <message>
         <source>Indexing was stopped; it goes on from there next time.</source>
         <translation>建索引已停止；下次从这里继续。</translation>
+    </message>
+    <message>
+        <source>Input/output error</source>
+        <translation>读写时出错</translation>
+    </message>
+    <message>
+        <source>Interrupted system call</source>
+        <translation>被系统中断</translation>
+    </message>
+    <message>
+        <source>Invalid argument</source>
+        <translation>无效的参数</translation>
+    </message>
+    <message>
+        <source>Invalid cross-device link</source>
+        <translation>在另一个磁盘上</translation>
+    </message>
+    <message>
+        <source>Invalid or incomplete multibyte or wide character</source>
+        <translation>含有无效的字符</translation>
+    </message>
+    <message>
+        <source>Is a directory</source>
+        <translation>是一个文件夹</translation>
     </message>
     <message>
         <source>It answers like the original in {share} of 100 tokens.</source>
@@ -172,8 +268,24 @@
         <translation>NVIDIA 驱动没有加载；请安装驱动并重新启动电脑。</translation>
     </message>
     <message>
+        <source>Network is down</source>
+        <translation>网络已断开</translation>
+    </message>
+    <message>
+        <source>Network is unreachable</source>
+        <translation>网络不可达</translation>
+    </message>
+    <message>
+        <source>No buffer space available</source>
+        <translation>没有可用的缓冲区</translation>
+    </message>
+    <message>
         <source>No engine part was in use before; `zhiyin engine list` shows what is here.</source>
         <translation>之前没有使用过引擎组件；`zhiyin engine list` 会列出已有的组件。</translation>
+    </message>
+    <message>
+        <source>No locks available</source>
+        <translation>没有可用的文件锁</translation>
     </message>
     <message>
         <source>No mixture of exactly that size was found; ask for a slightly larger one.</source>
@@ -192,8 +304,32 @@
         <translation>无法让回答符合这个 JSON Schema（{reason}）；请简化它。</translation>
     </message>
     <message>
+        <source>No route to host</source>
+        <translation>没有到主机的路由</translation>
+    </message>
+    <message>
+        <source>No space left on device</source>
+        <translation>磁盘空间不足</translation>
+    </message>
+    <message>
+        <source>No such device</source>
+        <translation>没有那个设备</translation>
+    </message>
+    <message>
+        <source>No such device or address</source>
+        <translation>没有那个设备或地址</translation>
+    </message>
+    <message>
+        <source>No such file or directory</source>
+        <translation>没有那个文件或文件夹</translation>
+    </message>
+    <message>
         <source>Nobody whom Zhiyin knows offers GGUF files of {name}; convert it here.</source>
         <translation>知音认识的发布者中没有人提供 {name} 的 GGUF 文件；请在这里转换。</translation>
+    </message>
+    <message>
+        <source>Not a directory</source>
+        <translation>不是文件夹</translation>
     </message>
     <message>
         <source>Not even the smallest mixture fits: {reason}</source>
@@ -202,6 +338,14 @@
     <message>
         <source>Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.</source>
         <translation>无法在 {host} 的端口 {port} 上监听（{reason}）；请换一个地址或端口，或关闭占用它的程序。</translation>
+    </message>
+    <message>
+        <source>Operation not permitted</source>
+        <translation>不允许的操作</translation>
+    </message>
+    <message>
+        <source>Operation not supported</source>
+        <translation>不支持的操作</translation>
     </message>
     <message>
         <source>Other programs kept this computer too busy to measure its speed; close them and try again, or leave out --min-speed.</source>
@@ -216,8 +360,28 @@
         <translation>超过 {context} 个词元后，这个模型运行时不能使用 LoRA；请用不超过它的上下文加载，或把 LoRA 合并到底座中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
     </message>
     <message>
+        <source>Permission denied</source>
+        <translation>没有权限</translation>
+    </message>
+    <message>
         <source>Python could not be started: {reason}.</source>
         <translation>无法启动 Python：{reason}。</translation>
+    </message>
+    <message>
+        <source>Read-only file system</source>
+        <translation>磁盘是只读的</translation>
+    </message>
+    <message>
+        <source>Remote I/O error</source>
+        <translation>远程读写时出错</translation>
+    </message>
+    <message>
+        <source>Resource deadlock avoided</source>
+        <translation>会造成死锁</translation>
+    </message>
+    <message>
+        <source>Resource temporarily unavailable</source>
+        <translation>资源暂时不可用</translation>
     </message>
     <message>
         <source>Say what to search for.</source>
@@ -228,8 +392,16 @@
         <translation>请说明谁可以连接 {host}：--allow 192.168.1.7；llama.cpp 的协议没有密码。</translation>
     </message>
     <message>
+        <source>Software caused connection abort</source>
+        <translation>连接已中止</translation>
+    </message>
+    <message>
         <source>Spaces outside of ASCII, such as the ideographic one, become other tokens than the publisher&apos;s: llama.cpp does not take them for spaces with this tokenizer.</source>
         <translation>ASCII 以外的空格（例如全角空格）得到的词元会与发布者的不同：llama.cpp 对这种分词器不把它们当作空格。</translation>
+    </message>
+    <message>
+        <source>Stale file handle</source>
+        <translation>网络磁盘上的文件已失效</translation>
     </message>
     <message>
         <source>Standard input holds no text for --prompt -; give it a file or a pipe that does.</source>
@@ -258,6 +430,10 @@
     <message>
         <source>Tensors of type {type} cannot be widened; convert the original checkpoint instead.</source>
         <translation>{type} 类型的张量无法还原；请改为转换原始模型。</translation>
+    </message>
+    <message>
+        <source>Text file busy</source>
+        <translation>程序文件正在使用</translation>
     </message>
     <message>
         <source>The KV cache of this model cannot be {kind}; use f16.</source>
@@ -818,6 +994,26 @@
     <message>
         <source>Too many files are open here ({reason}); close other programs, or allow more (`ulimit -n`).</source>
         <translation>本机打开的文件过多（{reason}）；请关闭其他程序，或放宽限制（`ulimit -n`）。</translation>
+    </message>
+    <message>
+        <source>Too many levels of symbolic links</source>
+        <translation>符号链接层数过多</translation>
+    </message>
+    <message>
+        <source>Too many links</source>
+        <translation>链接过多</translation>
+    </message>
+    <message>
+        <source>Too many open files</source>
+        <translation>打开的文件过多</translation>
+    </message>
+    <message>
+        <source>Too many open files in system</source>
+        <translation>系统中打开的文件过多</translation>
+    </message>
+    <message>
+        <source>Value too large for defined data type</source>
+        <translation>数值过大</translation>
     </message>
     <message>
         <source>What answers at {place} does not speak HTTP; look at the address.</source>

@@ -96,8 +96,16 @@
         <translation>LoRA 很小，保持浮點格式；請選擇 --quant {types}，或省略這個選項。</translation>
     </message>
     <message>
+        <source>Address already in use</source>
+        <translation>位址已被使用</translation>
+    </message>
+    <message>
         <source>An adapter stays in full precision; leave out --size, --bits and --quant fit.</source>
         <translation>適配器保持全精度；請去掉 --size、--bits 和 --quant fit。</translation>
+    </message>
+    <message>
+        <source>Bad file descriptor</source>
+        <translation>檔案已關閉</translation>
     </message>
     <message>
         <source>Base: {base} ({family})</source>
@@ -110,6 +118,42 @@
     <message>
         <source>Beyond {count} tokens this model&apos;s own code attends to parts of the text; llama.cpp attends to all of it.</source>
         <translation>超過 {count} 個詞元後，這個模型自己的程式碼只關注部分文字；llama.cpp 會關注全部。</translation>
+    </message>
+    <message>
+        <source>Broken pipe</source>
+        <translation>另一端已關閉</translation>
+    </message>
+    <message>
+        <source>Cannot allocate memory</source>
+        <translation>記憶體不足</translation>
+    </message>
+    <message>
+        <source>Cannot assign requested address</source>
+        <translation>無法使用這個位址</translation>
+    </message>
+    <message>
+        <source>Connection refused</source>
+        <translation>連線被拒絕</translation>
+    </message>
+    <message>
+        <source>Connection reset by peer</source>
+        <translation>連線被對方重設</translation>
+    </message>
+    <message>
+        <source>Connection timed out</source>
+        <translation>連線逾時</translation>
+    </message>
+    <message>
+        <source>Device or resource busy</source>
+        <translation>裝置或檔案正在使用</translation>
+    </message>
+    <message>
+        <source>Directory not empty</source>
+        <translation>資料夾不是空的</translation>
+    </message>
+    <message>
+        <source>Disk quota exceeded</source>
+        <translation>超出磁碟配額</translation>
     </message>
     <message>
         <source>Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead.</source>
@@ -132,12 +176,64 @@
         <translation>即使用 {quant} 和{context}，也需要 {size:size}，比現在可用的多 {missing:size}；{ways}。</translation>
     </message>
     <message>
+        <source>Exec format error</source>
+        <translation>不是這台電腦能執行的程式</translation>
+    </message>
+    <message>
+        <source>File exists</source>
+        <translation>檔案已存在</translation>
+    </message>
+    <message>
+        <source>File name too long</source>
+        <translation>檔名過長</translation>
+    </message>
+    <message>
+        <source>File too large</source>
+        <translation>檔案過大</translation>
+    </message>
+    <message>
+        <source>Function not implemented</source>
+        <translation>系統沒有這項功能</translation>
+    </message>
+    <message>
         <source>HF_ENDPOINT is {endpoint!r}, which is no address of a Hub; write it as https://HOST, or unset it.</source>
         <translation>HF_ENDPOINT 的值 {endpoint!r} 不是 Hub 的位址；請寫成 https://主機，或取消該設定。</translation>
     </message>
     <message>
+        <source>Host is down</source>
+        <translation>主機已關閉</translation>
+    </message>
+    <message>
+        <source>Illegal seek</source>
+        <translation>無法在其中定位</translation>
+    </message>
+    <message>
         <source>Indexing was stopped; it goes on from there next time.</source>
         <translation>建索引已停止；下次從這裡繼續。</translation>
+    </message>
+    <message>
+        <source>Input/output error</source>
+        <translation>讀寫時發生錯誤</translation>
+    </message>
+    <message>
+        <source>Interrupted system call</source>
+        <translation>被系統中斷</translation>
+    </message>
+    <message>
+        <source>Invalid argument</source>
+        <translation>無效的引數</translation>
+    </message>
+    <message>
+        <source>Invalid cross-device link</source>
+        <translation>在另一個磁碟上</translation>
+    </message>
+    <message>
+        <source>Invalid or incomplete multibyte or wide character</source>
+        <translation>含有無效的字元</translation>
+    </message>
+    <message>
+        <source>Is a directory</source>
+        <translation>是一個資料夾</translation>
     </message>
     <message>
         <source>It answers like the original in {share} of 100 tokens.</source>
@@ -172,8 +268,24 @@
         <translation>NVIDIA 驅動程式沒有載入；請安裝驅動程式並重新啟動電腦。</translation>
     </message>
     <message>
+        <source>Network is down</source>
+        <translation>網路已中斷</translation>
+    </message>
+    <message>
+        <source>Network is unreachable</source>
+        <translation>網路無法到達</translation>
+    </message>
+    <message>
+        <source>No buffer space available</source>
+        <translation>沒有可用的緩衝區</translation>
+    </message>
+    <message>
         <source>No engine part was in use before; `zhiyin engine list` shows what is here.</source>
         <translation>之前沒有使用過引擎元件；`zhiyin engine list` 會列出已有的元件。</translation>
+    </message>
+    <message>
+        <source>No locks available</source>
+        <translation>沒有可用的檔案鎖</translation>
     </message>
     <message>
         <source>No mixture of exactly that size was found; ask for a slightly larger one.</source>
@@ -192,8 +304,32 @@
         <translation>無法讓回答符合這個 JSON Schema（{reason}）；請簡化它。</translation>
     </message>
     <message>
+        <source>No route to host</source>
+        <translation>沒有到主機的路由</translation>
+    </message>
+    <message>
+        <source>No space left on device</source>
+        <translation>磁碟空間不足</translation>
+    </message>
+    <message>
+        <source>No such device</source>
+        <translation>沒有那個裝置</translation>
+    </message>
+    <message>
+        <source>No such device or address</source>
+        <translation>沒有那個裝置或位址</translation>
+    </message>
+    <message>
+        <source>No such file or directory</source>
+        <translation>沒有那個檔案或資料夾</translation>
+    </message>
+    <message>
         <source>Nobody whom Zhiyin knows offers GGUF files of {name}; convert it here.</source>
         <translation>知音認識的發布者中沒有人提供 {name} 的 GGUF 檔案；請在這裡轉換。</translation>
+    </message>
+    <message>
+        <source>Not a directory</source>
+        <translation>不是資料夾</translation>
     </message>
     <message>
         <source>Not even the smallest mixture fits: {reason}</source>
@@ -202,6 +338,14 @@
     <message>
         <source>Nothing can listen on {host} port {port} ({reason}); choose another address or port, or end the program that uses it.</source>
         <translation>無法在 {host} 的連接埠 {port} 上監聽（{reason}）；請換一個位址或連接埠，或關閉占用它的程式。</translation>
+    </message>
+    <message>
+        <source>Operation not permitted</source>
+        <translation>不允許的操作</translation>
+    </message>
+    <message>
+        <source>Operation not supported</source>
+        <translation>不支援的操作</translation>
     </message>
     <message>
         <source>Other programs kept this computer too busy to measure its speed; close them and try again, or leave out --min-speed.</source>
@@ -216,8 +360,28 @@
         <translation>超過 {context} 個詞元後，這個模型執行時不能使用 LoRA；請用不超過它的上下文載入，或把 LoRA 合併到基底模型中（zhiyin convert --base BASE --lora ADAPTER）。</translation>
     </message>
     <message>
+        <source>Permission denied</source>
+        <translation>沒有權限</translation>
+    </message>
+    <message>
         <source>Python could not be started: {reason}.</source>
         <translation>無法啟動 Python：{reason}。</translation>
+    </message>
+    <message>
+        <source>Read-only file system</source>
+        <translation>磁碟是唯讀的</translation>
+    </message>
+    <message>
+        <source>Remote I/O error</source>
+        <translation>遠端讀寫時發生錯誤</translation>
+    </message>
+    <message>
+        <source>Resource deadlock avoided</source>
+        <translation>會造成死結</translation>
+    </message>
+    <message>
+        <source>Resource temporarily unavailable</source>
+        <translation>資源暫時無法使用</translation>
     </message>
     <message>
         <source>Say what to search for.</source>
@@ -228,8 +392,16 @@
         <translation>請說明誰可以連線到 {host}：--allow 192.168.1.7；llama.cpp 的通訊協定沒有密碼。</translation>
     </message>
     <message>
+        <source>Software caused connection abort</source>
+        <translation>連線已中止</translation>
+    </message>
+    <message>
         <source>Spaces outside of ASCII, such as the ideographic one, become other tokens than the publisher&apos;s: llama.cpp does not take them for spaces with this tokenizer.</source>
         <translation>ASCII 以外的空格（例如全形空格）得到的詞元會與發布者的不同：llama.cpp 對這種分詞器不把它們當作空格。</translation>
+    </message>
+    <message>
+        <source>Stale file handle</source>
+        <translation>網路磁碟上的檔案已失效</translation>
     </message>
     <message>
         <source>Standard input holds no text for --prompt -; give it a file or a pipe that does.</source>
@@ -258,6 +430,10 @@
     <message>
         <source>Tensors of type {type} cannot be widened; convert the original checkpoint instead.</source>
         <translation>{type} 類型的張量無法還原；請改為轉換原始模型。</translation>
+    </message>
+    <message>
+        <source>Text file busy</source>
+        <translation>程式檔案正在使用</translation>
     </message>
     <message>
         <source>The KV cache of this model cannot be {kind}; use f16.</source>
@@ -818,6 +994,26 @@
     <message>
         <source>Too many files are open here ({reason}); close other programs, or allow more (`ulimit -n`).</source>
         <translation>本機開啟的檔案過多（{reason}）；請關閉其他程式，或放寬限制（`ulimit -n`）。</translation>
+    </message>
+    <message>
+        <source>Too many levels of symbolic links</source>
+        <translation>符號連結層數過多</translation>
+    </message>
+    <message>
+        <source>Too many links</source>
+        <translation>連結過多</translation>
+    </message>
+    <message>
+        <source>Too many open files</source>
+        <translation>開啟的檔案過多</translation>
+    </message>
+    <message>
+        <source>Too many open files in system</source>
+        <translation>系統中開啟的檔案過多</translation>
+    </message>
+    <message>
+        <source>Value too large for defined data type</source>
+        <translation>數值過大</translation>
     </message>
     <message>
         <source>What answers at {place} does not speak HTTP; look at the address.</source>

@@ -183,7 +183,7 @@ WRONG: dict[str, Wrong] = {
         "SSL_CERT_FILE names /no/such/certificates.pem, which cannot be read (No such file or directory); correct it or",
         "certificates",
         endpoint="https://127.0.0.1:{unused}",
-        chinese="SSL_CERT_FILE 指向的 /no/such/certificates.pem 无法读取（No such file or directory）；请更正或取消该设置",
+        chinese="SSL_CERT_FILE 指向的 /no/such/certificates.pem 无法读取（没有那个文件或文件夹）；请更正或取消该设置",
     ),
     "certificates of nonsense": Wrong(
         {"SSL_CERT_FILE": __file__},
@@ -211,7 +211,7 @@ WRONG: dict[str, Wrong] = {
         "SSL_CERT_DIR names /no/such/folder, which cannot be read (No such file or directory)",
         "certificates",
         endpoint="https://127.0.0.1:{unused}",
-        chinese="SSL_CERT_DIR 指向的 /no/such/folder 无法读取（No such file or directory）",
+        chinese="SSL_CERT_DIR 指向的 /no/such/folder 无法读取（没有那个文件或文件夹）",
     ),
     "token of Chinese": Wrong(
         {"HF_TOKEN": "hf_密码", "HF_ENDPOINT": HUB},

@@ -14,6 +14,7 @@ from converter.atomic_write import write_file
 from desktop_app.paths import mcp_file
 from models.errors import BadFile
 from models.regular_file import read_regular
+from models.system_reasons import system_reason
 from models.untrusted_json import InvalidJSON, decode
 
 _NAME = re.compile(r"[\w .\-]{1,64}\Z")
@@ -78,7 +79,7 @@ def read_servers(path: Path, *, disabled: bool = False) -> Mapping[str, Server]:
     try:
         decoded = decode(read_regular(path), _File)
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
     except InvalidJSON as error:
         raise BadFile(
             "{path} is no list of MCP servers ({reason}); correct it.", path=path, reason=error.reason

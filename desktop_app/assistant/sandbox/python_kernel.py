@@ -23,6 +23,7 @@ from desktop_app.assistant.sandbox.watch import entries_of, excess
 from desktop_app.assistant.tool import Output, ToolFailed, ToolResult
 from desktop_app.chat.table import table_from
 from desktop_app.processes.start import end, own_command
+from models.system_reasons import system_reason
 
 RUN_SECONDS = 120.0
 """Of one run."""
@@ -119,7 +120,7 @@ class PythonKernel:
         threading.Thread(target=self._serve, args=(begun, self._messages), name="python", daemon=True).start()
         process = begun.get()
         if isinstance(process, OSError):
-            raise ToolFailed("Python could not be started: {reason}.", reason=process.strerror or "")
+            raise ToolFailed("Python could not be started: {reason}.", reason=system_reason(process))
         self._process = process
         settings = {"work": str(self._work.resolve()), "readable": self._readable}
         with suppress(OSError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
+from models.system_reasons import system_reason
 
 _LARGEST = 2 << 20
 """Bytes of a file that are read."""
@@ -74,7 +75,7 @@ class Folders:
             with os.scandir(folder) as entries:
                 names = sorted(_described(entry) for entry in entries)
         except OSError as error:
-            raise ToolFailed("{path} cannot be listed: {reason}.", path=text, reason=error.strerror) from None
+            raise ToolFailed("{path} cannot be listed: {reason}.", path=text, reason=system_reason(error)) from None
         more = f"\n… and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         return ToolResult("\n".join(names[:_MOST_NAMES]) + more if names else "The folder is empty.")
 
@@ -125,7 +126,7 @@ def _contents(path: Path) -> bytes:
                 raise ToolFailed("{path} was exchanged while it was opened.", path=path)
             return file.read(_LARGEST)
     except OSError as error:
-        raise ToolFailed("{path} cannot be read: {reason}.", path=path, reason=error.strerror or "") from None
+        raise ToolFailed("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from None
 
 
 def _files(start: Path) -> Iterator[Path]:

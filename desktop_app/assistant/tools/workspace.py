@@ -10,6 +10,7 @@ from typing import Any
 from converter.atomic_write import write_file
 from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 _LARGEST = 10 << 20
 _LONGEST_NAME = 200
@@ -56,5 +57,5 @@ def _write(folder: Path, arguments: Mapping[str, Any], stop: threading.Event, ou
             raise ToolFailed("{path} is no ordinary file.", path=path)
         write_file(path, lambda file: file.write(data))
     except OSError as error:
-        raise ToolFailed("{path} cannot be written: {reason}.", path=path, reason=error.strerror or "") from None
+        raise ToolFailed("{path} cannot be written: {reason}.", path=path, reason=system_reason(error)) from None
     return ToolResult(f"{path} was written: {len(data)} bytes.", (path,))

@@ -14,6 +14,7 @@ from desktop_app.chat.imports import chatgpt, jan, lm_studio, open_webui, zhiyin
 from desktop_app.chat.imports.chat import Chat
 from models.errors import BadFile
 from models.regular_file import open_regular
+from models.system_reasons import system_reason
 from models.untrusted_json import InvalidJSON, decode
 
 LARGEST = 1 << 30
@@ -70,17 +71,13 @@ def read_chats(path: Path) -> Found:
         else:
             _read_file(path.name, _content(path), result)
     except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=_reason(error)) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
     if not result.chats:
         raise UnknownExport(
             "{path} holds no chats that can be read; choose an export of ChatGPT, LM Studio, Jan, Open WebUI or Zhiyin.",
             path=path,
         )
     return result
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _content(path: Path) -> bytes:

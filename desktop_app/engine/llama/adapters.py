@@ -15,6 +15,7 @@ from converter.gguf_header import NO_WEIGHTS, GGUFHeader, GGUFTensor, all_tensor
 from desktop_app.engine.llama.log import log_lines
 from desktop_app.engine.protocol import AdapterUse
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
+from models.system_reasons import system_reason
 
 _KNOWN_KEYS = {"general.type": str, "general.architecture": str, "adapter.type": str, "adapter.lora.alpha": float}
 
@@ -63,7 +64,7 @@ class LlamaAdapters:
         try:
             status = path.stat()
         except OSError as error:
-            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
         key = (str(path.resolve()), status.st_size, status.st_mtime_ns)
         if key not in self._loaded:
             self._check(path)

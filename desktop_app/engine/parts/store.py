@@ -27,6 +27,7 @@ from desktop_app.engine.parts.manifest import (
 from desktop_app.paths import engine_parts_folder
 from models.errors import BadFile, ZhiyinError
 from models.system_errors import cannot_write, refused
+from models.system_reasons import system_reason
 
 ORDER = ("cuda", "metal", "vulkan")
 """Which part ggml gets first: a card that two of them list is used by the first."""
@@ -176,7 +177,7 @@ class PartStore:
             raise ZhiyinError(
                 "{path} cannot be deleted: {reason}; close what uses it.",
                 path=part.folder,
-                reason=error.strerror or str(error),
+                reason=system_reason(error),
             ) from error
 
     def use(self, name: str) -> None:

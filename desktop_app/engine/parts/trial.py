@@ -15,6 +15,7 @@ from typing import BinaryIO
 from desktop_app.engine.parts.store import Part, PartStore, Trial
 from desktop_app.processes.start import start
 from models.errors import ZhiyinError, error_from_data
+from models.system_reasons import system_reason
 
 _SECONDS = 120
 """A driver may compile its kernels first."""
@@ -53,9 +54,7 @@ def compare_hashes(part: Part) -> None:
             with path.open("rb") as stream:
                 digest = _digest(stream)
         except OSError as error:
-            raise PartFailed(
-                "{path} cannot be read: {reason}.", path=path, reason=error.strerror or str(error)
-            ) from error
+            raise PartFailed("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
         if digest != file.sha256:
             raise PartFailed("{path} is damaged; add the engine part again.", path=path)
 
@@ -72,9 +71,7 @@ def _try_in_process(part: Part) -> None:
     try:
         process = start("--try-part", subprocess.DEVNULL)
     except OSError as error:
-        raise PartFailed(
-            "{part} could not be tried: {reason}.", part=name, reason=error.strerror or str(error)
-        ) from error
+        raise PartFailed("{part} could not be tried: {reason}.", part=name, reason=system_reason(error)) from error
     try:
         out, _ = process.communicate(part.manifest.id.encode(), timeout=_SECONDS)
     except subprocess.TimeoutExpired as error:

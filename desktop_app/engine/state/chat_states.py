@@ -31,6 +31,7 @@ from desktop_app.engine.state.snapshots import State
 from desktop_app.paths import free_space
 from desktop_app.sequences import common_prefix
 from models.errors import ZhiyinError
+from models.system_reasons import system_reason
 
 _FORMAT = 3
 _LONG_QUESTION = 1024
@@ -98,7 +99,7 @@ def store(sequence: RunningSequence, file: Path, identity: str) -> None:
             ZhiyinError(
                 "What the model remembers of a chat could not be kept ({reason}). Nothing of the chat is lost; after a restart "
                 "it is read again.",
-                reason=getattr(error, "strerror", None) or error,
+                reason=system_reason(error),
             )
         )
 

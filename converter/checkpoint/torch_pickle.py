@@ -30,6 +30,7 @@ from converter.checkpoint.safetensors import POINTER, pointer
 from converter.checkpoint.source_file import Rows, SourceFile, StoredRows
 from models.errors import BadFile
 from models.regular_file import open_regular
+from models.system_reasons import system_reason
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -137,7 +138,7 @@ class TorchPickleFile:
         try:
             self._slots = _read_slots(path)
         except OSError as error:
-            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror or error) from error
+            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
         except RefusedPickle as error:
             raise BadFile(
                 "{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.",
@@ -261,6 +262,17 @@ def places_in_zip(
     return located
 
 
+def tensors_of_stream(path: Path, file: BinaryIO, size: int) -> dict[str, StoredTensor]:
+    """Return the tensors of a file that lies elsewhere; arguments and errors as `places_in_zip`."""
+    try:
+        is_zip = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        contents = _open_zip(path, file, size)[0] if is_zip else _legacy_contents(path, file, _persistent)
+    except (RefusedPickle, *_DAMAGES) as error:
+        raise BadFile("{path} is truncated, damaged or no PyTorch file; download it again.", path=path) from error
+    return {name: StoredTensor(view.dtype, view.shape) for name, view in _tensors(contents)}
+
+
 def _read_zip(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
     """Return the unpickled contents and each storage's (begin, end) in the file."""
     contents, records = _open_zip(path, file, size)
@@ -312,13 +324,6 @@ def _record(file: BinaryIO, info: zipfile.ZipInfo, size: int) -> tuple[int, int]
 
 def _read_legacy(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, tuple[int, int]]]:
     """Do the same as `_read_zip` for the format before PyTorch 1.6."""
-    if load_pickle(file, {}, _persistent) != _LEGACY_MAGIC or load_pickle(file, {}, _persistent) != _LEGACY_PROTOCOL:
-        raise DamagedPickle("it has another magic number")
-    machine = load_pickle(file, {}, _persistent)
-    if not isinstance(machine, dict) or machine.get("little_endian") is not True:
-        raise BadFile(
-            "{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.", path=path
-        )
     widths: dict[str, int] = {}
 
     def persistent(pid: Any) -> _Storage:
@@ -328,7 +333,7 @@ def _read_legacy(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, 
         widths[storage.key] = storage.dtype.itemsize
         return storage
 
-    contents = load_pickle(file, _NAMES, persistent)
+    contents = _legacy_contents(path, file, persistent)
     keys = load_pickle(file, {}, _persistent)
     if not isinstance(keys, list):
         raise DamagedPickle("the list of storages is missing")
@@ -341,6 +346,17 @@ def _read_legacy(path: Path, file: BinaryIO, size: int) -> tuple[Any, dict[str, 
         file.seek(count * widths[key], 1)
         places[key] = begin, file.tell()
     return contents, places
+
+
+def _legacy_contents(path: Path, file: BinaryIO, persistent: Callable[[Any], Any]) -> Any:
+    if load_pickle(file, {}, _persistent) != _LEGACY_MAGIC or load_pickle(file, {}, _persistent) != _LEGACY_PROTOCOL:
+        raise DamagedPickle("it has another magic number")
+    machine = load_pickle(file, {}, _persistent)
+    if not isinstance(machine, dict) or machine.get("little_endian") is not True:
+        raise BadFile(
+            "{path} was saved on a big-endian computer, which cannot be read; get it as safetensors.", path=path
+        )
+    return load_pickle(file, _NAMES, persistent)
 
 
 def _slot(path: Path, name: str, view: _View, places: Mapping[str, tuple[int, int]]) -> _Slot:

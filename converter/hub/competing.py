@@ -17,6 +17,7 @@ from converter.checkpoint.safetensors import places_of_header
 from converter.checkpoint.torch_pickle import places_in_zip
 from converter.checkpoint.weight_files import values_alike
 from converter.hub.remote_headers import ReadPart
+from converter.hub.remote_stream import RemoteStream
 from converter.hub.selection import RemoteFile, size_of, whole_sets
 from models.errors import BadFile, UnsupportedModel
 
@@ -25,9 +26,6 @@ _COMPARED = 8
 _ELEMENTS = 1 << 13
 _FILES = 4
 """Files of a set in which tensors are looked for."""
-_BLOCK = 1 << 16
-_MOST_FETCHED = 1 << 25
-"""Bytes of one file besides what is compared."""
 _LEAST = 1 / 3
 """Of the chosen set's size: a smaller one is none of the same model."""
 _SAME_SIZE = 0.02
@@ -114,51 +112,9 @@ def _places(
     repository: str, file: RemoteFile, read: ReadPart, names: Callable[[Sequence[str]], Sequence[str]]
 ) -> dict[str, Place]:
     """Return where the tensors of a file lie, of PyTorch's format those that `names` chooses."""
-    path, stream = Path(repository, file.name), _RemoteStream(file, read)
+    path, stream = Path(repository, file.name), RemoteStream(file, read)
     if file.name.endswith(".safetensors"):
         places = places_of_header(path, file.size, stream.at)
     else:
         places = places_in_zip(path, cast("BinaryIO", stream), file.size, names)
     return {name: Place(file, stored, begin) for name, (stored, begin) in places.items()}
-
-
-class _RemoteStream:
-    """A remote file, fetched in blocks as it is read."""
-
-    def __init__(self, file: RemoteFile, read: ReadPart) -> None:
-        self._file, self._fetch = file, read
-        self._blocks: dict[int, bytes] = {}
-        self._place = 0
-
-    def at(self, start: int, count: int) -> bytes:
-        stop = min(start + count, self._file.size)
-        numbers = range(start // _BLOCK, -(-stop // _BLOCK))
-        data = b"".join(map(self._block, numbers))
-        skipped = start - numbers.start * _BLOCK
-        return data[skipped : skipped + max(0, stop - start)]
-
-    def _block(self, number: int) -> bytes:
-        if number not in self._blocks:
-            if len(self._blocks) * _BLOCK > _MOST_FETCHED:
-                raise BadFile("{path} has an absurdly long header.", path=self._file.name)
-            first = number * _BLOCK
-            self._blocks[number] = self._fetch(self._file, first, min(first + _BLOCK, self._file.size) - 1)
-        return self._blocks[number]
-
-    def read(self, size: int = -1) -> bytes:
-        data = self.at(self._place, self._file.size if size < 0 else size)
-        self._place += len(data)
-        return data
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        self._place = place + (0, self._place, self._file.size)[whence]
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def seekable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from converter.checkpoint import StoredTensor
 from converter.checkpoint.quantized import is_float, quantized_by, refusal
 from converter.checkpoint.safetensors import tensors_of_header
+from converter.checkpoint.torch_pickle import tensors_of_stream
+from converter.hub.network_errors import BadAnswer
 from converter.hub.remote_headers import ReadPart
+from converter.hub.remote_stream import RemoteStream
 from converter.hub.selection import RemoteFile, is_model_file
 from models.config import Config
 from models.errors import BadFile, UnsupportedModel, ZhiyinError
@@ -30,9 +34,9 @@ def as_stored(repository: str, config: Config, files: Mapping[str, RemoteFile], 
     part = config.section("text_config")
     if not any(key in one for key in SECTIONS for one in (config, part)) or not _is_refused(config):
         return config
-    weights = sorted(name for name in files if is_model_file(name) and name.endswith(".safetensors"))
+    weights = of_one_format([file for name, file in sorted(files.items()) if is_model_file(name)])
     try:
-        headers = [_tensors(repository, files[name], read) for name in {*weights[:1], *weights[-1:]}]
+        headers = [_tensors(repository, file, read) for file in {*weights[:1], *weights[-1:]}]
     except ZhiyinError:
         return config
     plain = bool(headers) and all(all(map(is_float, one.values())) and quantized_by(one) is None for one in headers)
@@ -51,17 +55,23 @@ def refuse_quantized_weights(repository: str, config: Config, weights: Sequence[
     Raises:
         UnsupportedModel: they are; the sentence names the program.
     """
-    files = [file for file in weights if file.name.endswith(".safetensors")]
+    files = of_one_format(weights)
     try:
         blueprint = family_of(config).blueprint(config, None)
         headers = {file: _tensors(repository, file, read) for file in {*files[:1], *files[-1:]}}
-    except (BadFile, UnsupportedModel):
+    except (BadAnswer, BadFile, UnsupportedModel):
         return  # of what the configuration says, or a damaged file, one hears where it is taken
     integers = {source.name for tensor in blueprint.tensors for source in tensor.sources if source.integers}
     for file, tensors in headers.items():
         scheme = quantized_by({name: tensor for name, tensor in tensors.items() if name not in integers})
         if scheme is not None and not _is_left_over(tensors, scheme[1]):
             raise refusal(Path(repository, file.name), *scheme)
+
+
+def of_one_format(weights: Sequence[RemoteFile]) -> list[RemoteFile]:
+    """Return the files in safetensors; where there are none, those that torch.save wrote."""
+    safetensors = [file for file in weights if file.name.endswith(".safetensors")]
+    return safetensors or [file for file in weights if file.name.endswith((".bin", ".pt", ".pth"))]
 
 
 def _is_left_over(tensors: Mapping[str, StoredTensor], name: str) -> bool:
@@ -81,7 +91,7 @@ def _is_refused(config: Config) -> bool:
 
 
 def _tensors(repository: str, file: RemoteFile, read: ReadPart) -> dict[str, StoredTensor]:
-    def fetch(start: int, count: int) -> bytes:
-        return read(file, start, start + count - 1)
-
-    return tensors_of_header(Path(repository, file.name), file.size, fetch)
+    path, stream = Path(repository, file.name), RemoteStream(file, read)
+    if file.name.endswith(".safetensors"):
+        return tensors_of_header(path, file.size, stream.at)
+    return tensors_of_stream(path, cast("BinaryIO", stream), file.size)

@@ -37,7 +37,7 @@ from converter.hub.names import REPOSITORY, check_kept_names, check_names
 from converter.hub.network_errors import BadAnswer, Refused, Unreachable
 from converter.hub.network_settings import BadSetting
 from converter.hub.remote_headers import read_headers
-from converter.hub.remote_weights import as_stored, refuse_quantized_weights
+from converter.hub.remote_weights import as_stored, of_one_format, refuse_quantized_weights
 from converter.hub.request import Description, Download, DownloadRequest, Outline, Preview
 from converter.hub.selection import (
     USUAL_QUANTS,
@@ -102,10 +102,10 @@ def outline(request: DownloadRequest) -> Outline:
 
 
 def preview(request: DownloadRequest) -> Preview:
-    """Look at a repository: its list of files and its config.json and index, or the headers of its GGUF files; nothing is kept.
+    """Look at a repository: its list of files, its config.json, its index and the headers of its files; nothing is kept.
 
     Raises:
-        ZhiyinError: one sentence.
+        ZhiyinError: one sentence; also where the headers say that another program quantized its weights.
     """
     repository = _Repository(request)
     with repository.explained():
@@ -323,15 +323,13 @@ class _Repository:
             if choice.index:
                 weight_map = self._weight_map(commit, names[choice.index])
                 wanted = (*wanted, *listed_weights(self.name, files, choice.index, weight_map))
+            self._ask_of_sets(commit, files, wanted)
         except SeveralModels as error:
-            return Preview(
-                self.name,
-                "",
-                0,
-                models={file.name: file.size for file in sorted(error.files, key=lambda file: file.name)},
-            )
+            models = {file.name: file.size for file in sorted(error.files, key=lambda file: file.name)}
+            return Preview(self.name, "", 0, models=models, question=error)
         if choice.source.lower().endswith(".gguf"):
             return self._preview_gguf(commit, choice, files)
+        self._refuse_quantized(commit, files, wanted)
         nature = self._nature(commit, names)
         return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
 
@@ -350,8 +348,8 @@ class _Repository:
             refuse_quantized_weights(self.name, config, weights, partial(self._part, commit))
 
     def _missing_weights(self, wanted: Sequence[RemoteFile]) -> list[RemoteFile]:
-        """Return the files of weights in safetensors, where one of them is still to be fetched."""
-        weights = [file for file in wanted if is_model_file(file.name) and file.name.endswith(".safetensors")]
+        """Return the files of weights, where one of them is still to be fetched."""
+        weights = of_one_format([file for file in wanted if is_model_file(file.name)])
         return weights if any(_size(self.folder / file.name) != file.size for file in weights) else []
 
     def _preview_gguf(self, commit: str, choice: FileSelection, files: Sequence[RemoteFile]) -> Preview:

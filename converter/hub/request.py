@@ -99,7 +99,9 @@ class Preview:
     unread: tuple[ZhiyinError, ...] = ()
     """Why headers cannot be read."""
     models: Mapping[str, int] = field(default_factory=dict)
-    """Where it holds several checkpoints: the files, one of which must be named, and their bytes."""
+    """Where it holds several checkpoints, or two sets of weights: the files, one of which must be named, and their bytes."""
+    question: ZhiyinError | None = None
+    """The sentence that asks for one of `models`."""
 
 
 @dataclass(frozen=True)

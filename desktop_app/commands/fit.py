@@ -223,12 +223,8 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
         return Asked(model_of_headers(previewed.headers), origin, None, previewed.quants, previewed.unread)
     if previewed.unread:
         raise previewed.unread[0]
-    if previewed.models:
-        raise ZhiyinError(
-            "{name} holds several models; name one: {names}.",
-            name=name,
-            names=", ".join(f"{name}/{file}" for file in previewed.models),
-        )
+    if previewed.question is not None:
+        raise previewed.question
     if previewed.config is None:
         raise ZhiyinError(
             "{name} has no config.json that would say what model it is; fetch it first (zhiyin pull {name}), then "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ _STORAGES = {
     np.dtype(np.float16): "HalfStorage",
     np.dtype(ml_dtypes.bfloat16): "BFloat16Storage",
     np.dtype(np.int64): "LongStorage",
+    np.dtype(np.int32): "IntStorage",
+    np.dtype(np.int8): "CharStorage",
+    np.dtype(np.uint8): "ByteStorage",
 }
 
 
@@ -54,6 +58,16 @@ def write_torch(path: Path, tensors: Mapping[str, np.ndarray], words: Mapping[st
         archive.writestr("archive/version", "3\n")
 
 
+def write_legacy_torch(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
+    """Write what torch.save wrote before version 1.6: pickles, then the storages."""
+    machine = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    begin = [pickle.dumps(value, protocol=2) for value in (0x1950A86A20F9469CFC6C, 1001, machine)]
+    contents = tensor_pickle(tensors).replace(b"tQ", b"NtQ")  # storages that are no views
+    keys = pickle.dumps([str(key) for key in range(len(tensors))], protocol=2)
+    storages = [struct.pack("<q", array.size) + array.tobytes() for array in tensors.values()]
+    path.write_bytes(b"".join([*begin, contents, keys, *storages]))
+
+
 def write_torch_checkpoint(
     folder: Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], *, shards: int = 1
 ) -> Path:
@@ -72,7 +86,7 @@ def write_torch_checkpoint(
     return folder
 
 
-def write_pickle(path: Path, pickle: bytes) -> None:
+def write_pickle(path: Path, data: bytes) -> None:
     """Write a zip file around any pickle."""
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle)
+        archive.writestr("archive/data.pkl", data)

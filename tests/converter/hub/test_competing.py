@@ -11,10 +11,23 @@ import pytest
 
 from converter.hub.competing import competing_set
 from converter.hub.selection import SeveralModels
+from desktop_app.cli import main
 from models.errors import UnsupportedModel, ZhiyinError
-from tests.converter.hub.test_stale_files import NEW, OLD, WEIGHTS, get, halves, index, preview, put, server, stored
+from tests.converter.hub.test_stale_files import (
+    NAME,
+    NEW,
+    OLD,
+    WEIGHTS,
+    get,
+    halves,
+    index,
+    preview,
+    put,
+    server,
+    stored,
+)
 from tests.support.hub_server import HubServer
-from tests.support.torch_files import write_torch
+from tests.support.torch_files import write_legacy_torch, write_torch
 
 __all__ = ["server"]
 BIN, MISTRAL = "pytorch_model.bin", "consolidated.safetensors"
@@ -116,3 +129,56 @@ def test_what_is_left_over_beside_floats_is_no_reason(server: HubServer, tmp_pat
 
 def test_gguf_files_and_others_have_no_sets() -> None:
     assert competing_set("org/model", (), (), lambda *_: b"") is None
+
+
+@pytest.mark.parametrize("as_bin", [False, True])
+@pytest.mark.parametrize("program", ["GPTQ", "bitsandbytes (LLM.int8)", "bitsandbytes (NF4)", "compressed-tensors"])
+def test_a_preview_tells_them_too(server: HubServer, tmp_path: Path, program: str, as_bin: bool) -> None:
+    tensors = packed(program)
+    put(server, {BIN: as_torch(tmp_path, tensors)} if as_bin else {NEW: stored(tmp_path, tensors, None)})
+    with pytest.raises(UnsupportedModel, match="already quantized by"):
+        preview(server, tmp_path)
+    with pytest.raises(UnsupportedModel, match="already quantized by"):
+        get(server, tmp_path)
+    assert fetched_whole(server) == []
+
+
+def test_an_old_file_of_pytorch_is_told_by_its_pickles(server: HubServer, tmp_path: Path) -> None:
+    write_legacy_torch(tmp_path / "x.bin", packed("GPTQ"))
+    put(server, {BIN: (tmp_path / "x.bin").read_bytes()})
+    with pytest.raises(UnsupportedModel, match="already quantized by GPTQ"):
+        preview(server, tmp_path)
+    assert fetched_whole(server) == []
+
+
+def test_a_preview_asks_about_two_sets(server: HubServer, tmp_path: Path) -> None:
+    put(server, {NEW: stored(tmp_path, WEIGHTS, None), BIN: as_torch(tmp_path, OTHERS)})
+    found = preview(server, tmp_path)
+    assert set(found.models) == {NEW, BIN}
+    assert "two sets of weights" in str(found.question)
+    put(server, {NEW: stored(tmp_path, WEIGHTS, None), BIN: as_torch(tmp_path, WEIGHTS)})
+    assert not preview(server, tmp_path).models
+    assert fetched_whole(server) == []
+
+
+def test_fit_tells_both(server: HubServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(server, {BIN: as_torch(tmp_path, packed("GPTQ"))})
+    assert main(["fit", NAME, "--endpoint", server.endpoint]) == 1
+    assert "already quantized by GPTQ" in capsys.readouterr().err
+    put(server, {NEW: stored(tmp_path, WEIGHTS, None), BIN: as_torch(tmp_path, OTHERS)})
+    assert main(["fit", NAME, "--endpoint", server.endpoint]) == 1
+    assert f"two sets of weights; say which one is meant: {NAME}/{NEW}" in capsys.readouterr().err
+
+
+def test_a_host_without_ranges_can_still_be_looked_at(server: HubServer, tmp_path: Path) -> None:
+    put(server, {NEW: stored(tmp_path, WEIGHTS, None)})
+    server.faults.ignore_ranges = True
+    assert preview(server, tmp_path).weights > 0
+    assert (get(server, tmp_path).folder / NEW).exists()
+
+
+def test_a_stale_quantization_beside_pytorch_floats_is_not_believed(server: HubServer, tmp_path: Path) -> None:
+    put(server, {BIN: as_torch(tmp_path, WEIGHTS)}, quantization_config={"quant_method": "gptq", "bits": 4})
+    config = preview(server, tmp_path).config
+    assert config is not None
+    assert "quantization_config" not in config

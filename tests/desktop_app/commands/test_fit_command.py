@@ -287,7 +287,7 @@ def test_without_a_network_the_sentence_says_what_to_do(capsys: pytest.CaptureFi
         ("org/new", "org/new/config.json"),
         ("org/gguf", "org/gguf/model-Q4_K_M.gguf is truncated: its header ends in the middle"),
         ("org/gguf/x-Q8_0.gguf", "org/gguf/x-Q8_0.gguf is not a GGUF file"),
-        ("org/teas", "org/teas holds several models; name one: org/teas/black.pth, org/teas/green.pth."),
+        ("org/teas", "org/teas holds several models; name one: org/teas/black.pth (there are black.pth, green.pth)."),
         (
             "org/bare/model-00002-of-00002.safetensors",
             "has no config.json that would say what model it is; fetch it first",

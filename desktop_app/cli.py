@@ -65,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         restore_library_path()
     arguments = sys.argv[1:] if argv is None else argv
     prepare_streams()
+    if arguments[:1] not in [[name] for name in _OWN_PROCESSES]:
+        show_control_characters()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -127,7 +129,6 @@ def _dispatch(arguments: list[str]) -> int:
     _watch_connections()
     _clear_up()
     end_in_order()
-    show_control_characters()
     reports.listen(lambda error: say(f"zhiyin: {error}"))
     code = importlib.import_module(f"desktop_app.commands.{parsed.command}").run(parsed)
     return code

@@ -40,6 +40,7 @@ class ToolKeeper:
     ) -> list[Tool]:
         """Return a chat's tools; `on_failure` hears of each server that cannot be used, until `stop` is set."""
         from desktop_app.assistant.mcp.connection import ServerFailed
+        from desktop_app.assistant.mcp.media import kept
         from desktop_app.assistant.tool_names import NAMES, PYTHON
         from desktop_app.assistant.toolbox import Chosen, built_in, without_duplicates
 
@@ -56,7 +57,7 @@ class ToolKeeper:
             for name in choice.servers:
                 if name in servers and not self._closed and not stop.is_set():
                     try:
-                        tools += self._connection(name, servers[name], stop).tools
+                        tools += [kept(tool, folder) for tool in self._connection(name, servers[name], stop).tools]
                     except ServerFailed as failure:
                         if not stop.is_set():
                             on_failure(failure)

@@ -23,6 +23,15 @@ class ToolFailed(ZhiyinError):
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture that a call gave, which is no file yet."""
+
+    data: bytes
+    mark: str
+    """What stands for it in the result's text."""
+
+
+@dataclass(frozen=True)
 class ToolResult:
     """The result of a call."""
 
@@ -33,6 +42,8 @@ class ToolResult:
     failed: bool = False
     tables: tuple[Table, ...] = ()
     """For the user, who reads numbers in rows and columns more easily."""
+    pictures: tuple[Picture, ...] = ()
+    """Become files in the chat's folder."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.mcp.connection import Connection, ServerFailed
+from desktop_app.assistant.mcp.media import kept
 from desktop_app.assistant.tool import Tool
 from desktop_app.assistant.tool_names import CALCULATOR, CLOCK, FILES, NAMES, PYTHON, WRITE
 from desktop_app.assistant.tools.calculator import calculator
@@ -17,6 +19,10 @@ from desktop_app.assistant.tools.python import Interpreter
 from desktop_app.assistant.tools.workspace import workspace
 from desktop_app.paths import remove_if_empty
 from models.errors import BadFile, ZhiyinError
+
+_ODD = r"[^A-Za-z0-9_.\-]"
+"""What no name of a tool has."""
+_LONGEST = 128
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,16 @@ def chosen_from(text: str) -> Chosen:
 class Toolbox:
     """A chat's tools, with what they keep open."""
 
-    tools: list[Tool]
+    own: Sequence[Tool]
     work_folder: Path
     interpreter: Interpreter | None = None
     connections: Sequence[Connection] = ()
+
+    @property
+    def tools(self) -> list[Tool]:
+        """All tools; servers may offer other ones from one moment to the next."""
+        offered = [kept(tool, self.work_folder) for connection in self.connections for tool in connection.tools]
+        return without_duplicates([*self.own, *offered])
 
     def close(self) -> None:
         """End the processes of tools; a work folder without a file that anybody sees is removed."""
@@ -79,13 +91,17 @@ def open_toolbox(
     interpreter = Interpreter(work_folder, chosen.folders) if PYTHON in chosen.names else None
     tools = [*built_in(chosen, work_folder), *((interpreter.tool(),) if interpreter else ())]
     connections: list[Connection] = []
-    for name, server in servers.items():
-        try:
-            connections.append(Connection(name, server))
-        except ServerFailed as failure:
-            on_failure(failure)
-    tools += [tool for connection in connections for tool in connection.tools]
-    return Toolbox(without_duplicates(tools), work_folder, interpreter, connections)
+    toolbox = Toolbox(tools, work_folder, interpreter, connections)
+    try:
+        for name, server in servers.items():
+            try:
+                connections.append(Connection(name, server))
+            except ServerFailed as failure:
+                on_failure(failure)
+    except BaseException:  # Ctrl+C
+        toolbox.close()
+        raise
+    return toolbox
 
 
 def built_in(chosen: Chosen, work_folder: Path) -> list[Tool]:
@@ -106,7 +122,7 @@ def without_duplicates(tools: Sequence[Tool]) -> list[Tool]:
     """Return tools whose names differ: a later one of a name that is taken gets its source in front."""
     result: dict[str, Tool] = {}
     for tool in tools:
-        name = tool.name if tool.name not in result else f"{tool.source}_{tool.name}"
+        name = tool.name if tool.name not in result else f"{re.sub(_ODD, '_', tool.source)}_{tool.name}"[:_LONGEST]
         result.setdefault(name, replace(tool, name=name))
     return list(result.values())
 

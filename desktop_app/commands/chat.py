@@ -37,6 +37,7 @@ from desktop_app.remote.failures import RemoteFailed
 from desktop_app.settings import RECOMMENDED, Settings, load_settings
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import read_regular
+from models.system_reasons import system_reason
 from models.untrusted_json import InvalidJSON, decode
 
 _LARGEST_SEED = 2**32 - 2  # llama.cpp takes 2**32 - 1 for none
@@ -106,10 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
         opening as session,
     ):
         report_base_model(session.info)
-        acting = ToolChat(session, toolbox.tools, record.step, allow_all=arguments.yes) if record else None
+        acting = ToolChat(session, toolbox, record.step, allow_all=arguments.yes) if record else None
         own = session if isinstance(session, LoadedSession) else None
         chat = _Chat(session.engine, session.info, options, session.model.sampling, acting, record, session=own)
-        chat.go_on()
+        if chat.go_on() == "cancelled" and prompt is not None:
+            return INTERRUPTED
         if prompt is not None:
             return INTERRUPTED if chat.ask(prompt) == "cancelled" else 0
         return _converse(chat)
@@ -169,7 +171,7 @@ def _read_schema(path: Path) -> dict[str, Any]:
     try:
         schema = decode(read_regular(path), object)
     except OSError as error:
-        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=error.strerror) from error
+        raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
     except InvalidJSON as error:
         raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error.reason) from error
     if not isinstance(schema, dict):
@@ -195,14 +197,15 @@ class _Chat:
     """The model of this computer; None: it is on another one."""
     _new: Conversation = field(default_factory=Conversation)
 
-    def go_on(self) -> None:
-        """Take up what is recorded, and finish what was cut off."""
+    def go_on(self) -> str:
+        """Take up what is recorded, and finish what was cut off; return why that ended."""
         if self.record is not None:
             self.messages = list(self.record.path)
             choices = self.record.conversation.choices
             self.options = replace(self.options, reads_from=choices.reads_from, summary=choices.summary)
         if self.acting is not None and is_unfinished(self.messages):
-            self._act(resumable(self.messages))
+            return self._act(resumable(self.messages))
+        return "end"
 
     def _act(self, path: list[Message]) -> str:
         """Let the model answer a branch, with tools; return why it ended."""

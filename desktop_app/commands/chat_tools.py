@@ -14,13 +14,13 @@ from typing import Any
 from desktop_app.assistant.approvals import Approvals, Asked, Decision, always_allowed, remember_allowed
 from desktop_app.assistant.loop import Assistant
 from desktop_app.assistant.mcp.configuration import read_servers
-from desktop_app.assistant.tool import Tool
 from desktop_app.assistant.tool_names import NAMES
 from desktop_app.assistant.toolbox import Toolbox, chosen_from, open_toolbox
 from desktop_app.assistant.tools.python import unconfined
 from desktop_app.chat.conversation import Message
 from desktop_app.chat.request import ReplyOptions
 from desktop_app.chat.steps import files_of
+from desktop_app.commands.message_input import typed_answer
 from desktop_app.commands.session import Session
 from desktop_app.commands.terminal import say
 from desktop_app.engine.protocol import Text, Update
@@ -29,6 +29,7 @@ from models.errors import ZhiyinError
 from models.visible import visible
 
 _LONGEST = 2000
+_LOOK = 0.1
 _ANSWERS: Mapping[str, Decision] = {"y": "once", "yes": "once", "c": "chat", "a": "always"}
 
 
@@ -58,17 +59,19 @@ class ToolChat:
     def __init__(
         self,
         session: Session,
-        tools: Sequence[Tool],
+        toolbox: Toolbox,
         store: Callable[[Message], None],
         *,
         allow_all: bool,
     ) -> None:
         """Take a loaded model, the tools that are on, and what stores the steps."""
-        approvals = Approvals(
-            (lambda asked: "chat") if allow_all else _ask, set(always_allowed().read()), remember_allowed
+        self._approvals = Approvals(
+            (lambda asked: "chat") if allow_all else (lambda asked: _ask(asked, self._stop)),
+            set(always_allowed().read()),
+            remember_allowed,
         )
-        self._session = session
-        self._tools, self._approvals, self._store = tools, approvals, store
+        self._session, self._toolbox, self._store = session, toolbox, store
+        self._stop = threading.Event()
 
     def answer(self, path: Sequence[Message], options: ReplyOptions) -> list[Message]:
         """Print the answer to a branch's last message, and the steps to it on stderr; return the messages that came.
@@ -79,7 +82,7 @@ class ToolChat:
         assistant = Assistant(
             session.engine,
             session.info.context,
-            self._tools,
+            self._toolbox.tools,
             self._approvals,
             options,
             session.model.sampling,
@@ -87,11 +90,16 @@ class ToolChat:
             _Printer(),
             session.info.name,
         )
+        self._stop = assistant.stop
         return stoppable(assistant, path)
 
 
 def stoppable(assistant: Assistant, path: Sequence[Message]) -> list[Message]:
-    """Run the loop on a thread, so that Ctrl+C stops it in order."""
+    """Run the loop on a thread, so that Ctrl+C stops it in order.
+
+    A `Thread.join` that is interrupted takes the thread for ended (Python before 3.13).
+    """
+    ended = threading.Event()
     result: list[list[Message]] = []
     failures: list[BaseException] = []
 
@@ -100,12 +108,13 @@ def stoppable(assistant: Assistant, path: Sequence[Message]) -> list[Message]:
             result.append(assistant.run(path))
         except BaseException as error:  # it goes on in the thread that waits
             failures.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=run, name="assistant")
-    thread.start()
-    while thread.is_alive():
+    threading.Thread(target=run, name="assistant").start()
+    while not ended.is_set():
         try:
-            thread.join(0.1)
+            ended.wait(_LOOK)
         except KeyboardInterrupt:
             assistant.stop.set()
     if failures:
@@ -161,8 +170,8 @@ class _Printer:
             say(f"  │ {visible(line)}")
 
 
-def _ask(asked: Asked) -> Decision:
-    """Ask the user in the terminal; where nobody is there, the answer is no."""
+def _ask(asked: Asked, stop: threading.Event) -> Decision:
+    """Ask the user in the terminal; where nobody is there, or after a stop, the answer is no."""
     say(
         f"{visible(asked.tool.name)} would do this{f' (of {visible(asked.tool.source)})' if asked.tool.source else ''}:"
     )
@@ -176,7 +185,7 @@ def _ask(asked: Asked) -> Decision:
         say("It was not allowed: nobody is here to ask; --yes allows every call.")
         return "refuse"
     print("Allow it? [y] once, [c] in this chat, [a] always, [n] no: ", end="", file=sys.stderr, flush=True)
-    return _ANSWERS.get(sys.stdin.readline().strip().lower(), "refuse")
+    return _ANSWERS.get(typed_answer(stop).lower(), "refuse")
 
 
 def _arguments(arguments: Any) -> str:

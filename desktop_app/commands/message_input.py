@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from desktop_app.commands.streams import decode_text
+from desktop_app.commands.streams import decode_text, write_error_text
 from desktop_app.commands.terminal import say
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 _PATIENCE = 3.0
 """Seconds after which it is said that a pipe is waited for: a program may have left one open by mistake."""
 _PROMPT = "> "
+_LOOK = 0.05
+"""Seconds between two looks at whether a question is not to be answered any more."""
+_LONGEST_ANSWER = 64
 _REDRAW = 0.05
 """Seconds between two pictures of a message while its keys come faster than that."""
 
@@ -66,6 +72,59 @@ class MessageEditor:
         self._output.write_raw(f"\n{_PROMPT}\r")
         self._output.flush()
         return self._session.prompt(_PROMPT)
+
+
+def typed_answer(stop: threading.Event) -> str:
+    """Return a line typed as the answer to a question; "" after a stop. What was typed before the question does not count."""
+    line = b""
+    with _single_keys() as next_key:
+        while not stop.is_set():
+            key = next_key()
+            if key in (b"\r", b"\n", b"\x03", b"\x04"):
+                write_error_text("\n")
+                return "" if key in (b"\x03", b"\x04") else line.decode("utf-8", "replace").strip()
+            if key in (b"\x7f", b"\x08"):
+                write_error_text("\b \b" if line else "")
+                line = line[:-1]
+            elif key.isascii() and key.decode().isprintable() and len(line) < _LONGEST_ANSWER:
+                line += key
+                write_error_text(key.decode())
+    write_error_text("\n")
+    return ""
+
+
+@contextmanager
+def _single_keys() -> Iterator[Callable[[], bytes]]:
+    """Yield what returns the next key of the terminal, or nothing after a moment; whatever mode the terminal is in."""
+    try:
+        import termios
+    except ImportError:
+        yield _windows_key
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    changed = termios.tcgetattr(terminal)
+    changed[3] &= ~(termios.ICANON | termios.ECHO)
+    changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, changed)
+
+    def key() -> bytes:
+        return os.read(terminal, 1) or b"\x04" if select.select([terminal], [], [], _LOOK)[0] else b""
+
+    try:
+        yield key
+    finally:
+        with suppress(termios.error):
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+
+def _windows_key() -> bytes:
+    import msvcrt
+
+    if not msvcrt.kbhit():  # type: ignore[attr-defined, unused-ignore]
+        time.sleep(_LOOK)
+        return b""
+    return str(msvcrt.getwch()).encode("utf-8", "replace")  # type: ignore[attr-defined, unused-ignore]
 
 
 @contextmanager

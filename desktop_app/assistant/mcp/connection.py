@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +18,12 @@ from converter.hub.address import split_address
 from converter.hub.permission import Contact, is_this_computer, note, permit_thread, permitted, switched_off
 from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.mcp.library_log import library_log, log_name
-from desktop_app.assistant.tool import Output, Tool, ToolFailed, ToolResult, schema, text_argument
+from desktop_app.assistant.mcp.media import picture
+from desktop_app.assistant.tool import Output, Picture, Tool, ToolFailed, ToolResult, schema, text_argument
 from desktop_app.processes.logs import open_log
 from models.errors import ZhiyinError
 from models.sentence import Sentence
+from models.system_reasons import system_reason
 
 CONNECT_SECONDS, CALL_SECONDS = 30.0, 120.0
 _LOOK = 0.05
@@ -31,6 +33,7 @@ _SWITCH = 1.0
 _PARSE_ERROR = -32700
 _MOST_PAGES, _MOST_LISTED = 32, 1_000
 _MOST_TOOLS, _LONGEST_DESCRIPTION, _LARGEST_SCHEMA = 128, 4_000, 64 * 1024
+_NONSENSE = "its answer is not what the protocol says"
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
 
 
@@ -63,9 +66,12 @@ class Connection:
         self._loop = asyncio.new_event_loop()
         # Names are looked up on these threads, which do not inherit a permission.
         self._loop.set_default_executor(ThreadPoolExecutor(2, initializer=permit_thread if server.url else None))
-        self._closing = asyncio.Event()
+        self._closing, self._changed = asyncio.Event(), asyncio.Event()
+        self._has_tools = self._nonsense = False
+        self._others: list[Tool] = []
+        """Stand for what the protocol has beside tools."""
         self._session: Any = None
-        self._fault = ""
+        self._fault: Sentence | str = ""
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name=f"mcp-{name}", daemon=True)
         self._thread.start()
@@ -73,6 +79,8 @@ class Connection:
             _wait_for(ready, CONNECT_SECONDS, stop or threading.Event())
         except StillRunning:
             self.close()
+            if self._nonsense:
+                raise self._unusable(_NONSENSE) from None
             raise ServerFailed(
                 "The MCP server {name} does not answer; look at its log, or switch it off.", name=name
             ) from None
@@ -81,11 +89,14 @@ class Connection:
             raise
         except Exception as error:
             self.close()
-            raise ServerFailed(
-                "The MCP server {name} cannot be used ({reason}); look at its log, or switch it off.",
-                name=name,
-                reason=self._fault or _reason(error),
-            ) from error
+            raise self._unusable(self._fault or _reason(error)) from error
+
+    def _unusable(self, reason: Sentence | str) -> ServerFailed:
+        return ServerFailed(
+            "The MCP server {name} cannot be used ({reason}); look at its log, or switch it off.",
+            name=self.name,
+            reason=reason,
+        )
 
     def _refuse_offline(self) -> None:
         """Raise where the user wants no connections and the server is on another computer."""
@@ -133,17 +144,19 @@ class Connection:
             closing = asyncio.ensure_future(self._closing.wait())
             starting = asyncio.ensure_future(self._start())
             watching = asyncio.ensure_future(self._watch_switch())
+            following: asyncio.Future[None] | None = None
             try:
                 await asyncio.wait({closing, starting}, return_when=asyncio.FIRST_COMPLETED)
                 if starting.done():
                     starting.result()
                     ready.set_result(None)
+                    following = asyncio.ensure_future(self._follow_changes())
                     await closing
             finally:
-                closing.cancel()
-                starting.cancel()
-                watching.cancel()
-                await asyncio.gather(closing, starting, watching, return_exceptions=True)
+                tasks = [task for task in (closing, starting, watching, following) if task is not None]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _streams(self, stack: AsyncExitStack) -> tuple[Any, Any]:
         server = self._server
@@ -175,13 +188,26 @@ class Connection:
     async def _start(self) -> None:
         """Agree on the protocol and ask what the server offers."""
         answer = await self._session.initialize()
-        if answer.capabilities.tools is not None:
-            listed = await self._all(self._session.list_tools, "tools", _MOST_TOOLS)
-            self.tools += [tool for tool in map(self._tool, listed) if tool is not None]
+        self._has_tools = answer.capabilities.tools is not None
         if answer.capabilities.resources is not None:
-            self.tools += [self._resource_list(), self._resource_reader()]
+            self._others += [self._resource_list(), self._resource_reader()]
         if answer.capabilities.prompts is not None:
-            self.tools += [self._prompt_list(), self._prompt_reader()]
+            self._others += [self._prompt_list(), self._prompt_reader()]
+        await self._list_tools()
+
+    async def _list_tools(self) -> None:
+        """Ask for the tools that the server has now."""
+        listed = await self._all(self._session.list_tools, "tools", _MOST_TOOLS) if self._has_tools else []
+        self.tools = [*(tool for tool in map(self._tool, listed) if tool is not None), *self._others]
+
+    async def _follow_changes(self) -> None:
+        """List the tools again when the server says that they changed, however often it does."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            with suppress(Exception):  # those that were listed before stay
+                await asyncio.wait_for(self._list_tools(), CONNECT_SECONDS)
+            await asyncio.sleep(_SWITCH)
 
     async def _all(self, ask: Callable[..., Any], what: str, most: int) -> list[Any]:
         """Return what a server lists, page by page, as much as is of use."""
@@ -198,11 +224,17 @@ class Connection:
         return entries[:most]
 
     async def _heard(self, message: Any) -> None:
-        """Note what is wrong with what the server sends."""
+        """Note what is wrong with what the server sends, and that it has other tools now."""
+        from mcp.types import ToolListChangedNotification
+
         from desktop_app.assistant.mcp.stdio import MessageTooLarge
 
         if isinstance(message, MessageTooLarge):
             self._end_large()
+        elif isinstance(getattr(message, "root", message), ToolListChangedNotification):
+            self._changed.set()
+        elif isinstance(message, Exception):
+            self._nonsense = True  # perhaps only a line for a log
 
     def _tool(self, described: Any) -> Tool | None:
         """Return a server's tool; None where its name is none that a model could write. What it says of itself allows nothing."""
@@ -307,11 +339,16 @@ class Connection:
 
 def _result(answer: Any) -> ToolResult:
     """Return a call's answer as text; what is no text is named."""
-    parts = [_text_of(part) for part in answer.content]
+    pictures: list[Picture] = []
+    parts = []
+    for part in answer.content:
+        one = picture(part, len(pictures) + 1)
+        pictures += [] if one is None else [one]
+        parts.append(_text_of(part) if one is None else one.mark)
     text = "\n".join(parts)
     if not parts and answer.structured_content is not None:
         text = json.dumps(answer.structured_content, ensure_ascii=False)
-    return ToolResult(text or "It gave nothing.", failed=bool(answer.is_error))
+    return ToolResult(text or "It gave nothing.", failed=bool(answer.is_error), pictures=tuple(pictures))
 
 
 def _text_of(part: Any) -> str:
@@ -345,12 +382,13 @@ def _usable(described: Any) -> Mapping[str, Any]:
     return described if size <= _LARGEST_SCHEMA else {"type": "object"}
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException) -> Sentence | str:
     """Return what an error says, the first of a group's."""
     while isinstance(inner := getattr(error, "exceptions", None), tuple) and inner:
         error = inner[0]
     is_no_json = getattr(getattr(error, "error", None), "code", 0) == _PARSE_ERROR
     if is_no_json or type(error).__name__ == "ValidationError":  # pydantic's, many lines long
-        return "its answer is not what the protocol says"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(reason.split())[:300] or type(error).__name__
+        return _NONSENSE
+    if isinstance(error, OSError) and error.strerror:
+        return system_reason(error)
+    return " ".join(str(error).split())[:300] or type(error).__name__

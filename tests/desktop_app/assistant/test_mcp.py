@@ -14,6 +14,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from desktop_app.assistant import toolbox as toolbox_module
 from desktop_app.assistant.approvals import Approvals
 from desktop_app.assistant.keeper import ToolKeeper
 from desktop_app.assistant.mcp import connection as module
@@ -22,7 +23,7 @@ from desktop_app.assistant.mcp.configuration import Server, read_servers
 from desktop_app.assistant.mcp.connection import Connection, ServerFailed
 from desktop_app.assistant.tool import ToolFailed, ToolResult
 from desktop_app.assistant.tool_settings import log_of
-from desktop_app.assistant.toolbox import Chosen, open_toolbox
+from desktop_app.assistant.toolbox import Chosen, Toolbox, built_in, open_toolbox
 from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.paths import log_file
 from models.errors import BadFile, ZhiyinError
@@ -115,6 +116,97 @@ def test_a_stop_is_heard(connect: Connect) -> None:
     threading.Timer(0.5, stop.set).start()
     with pytest.raises(ToolFailed, match="It was stopped"):
         call(connect("hang"), stop=stop)
+
+
+def test_pictures_become_files_of_the_chat(connect: Connect, tmp_path: Path) -> None:
+    toolbox = Toolbox((), tmp_path / "work", None, (connect("pictures"),))
+    tool = next(tool for tool in toolbox.tools if tool.name == "echo")
+    for first in (1, 3):
+        result = tool.run({"text": ""}, threading.Event(), lambda text: None)
+        names = [f"pictures-{first}.png", f"pictures-{first + 1}.png"]
+        wanted = f"[image: {names[0]}]\nbetween [image 2]\n[image]\n[image]\n[image: {names[1]}]"
+        assert result.text == wanted
+        assert [path.name for path in result.files] == names
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in result.files)
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == [f"pictures-{n}.png" for n in range(1, 5)]
+
+
+def test_tools_that_come_while_it_runs_are_offered(connect: Connect, tmp_path: Path) -> None:
+    toolbox = Toolbox((), tmp_path, None, (changing := connect("changes"),))
+    assert "later" not in {tool.name for tool in toolbox.tools}
+    assert call(changing).text == "hello"
+    end = time.monotonic() + 20
+    while "later" not in {tool.name for tool in toolbox.tools}:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert call(changing, "later").text == "hello"
+    assert "changes_read_resource" in {tool.name for tool in toolbox.tools}
+
+
+ODD = {
+    "chatter": "hello",
+    "asks": "hello",
+    "twice": "hello",
+    "others": "hello",
+    "nothing": "failed (its answer is not what the protocol says)",
+    "deep": "hello",
+    "mute": "failed (Connection closed)",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_more_ways_to_misbehave(kind: str, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CALL_SECONDS", 60.0)
+    odd = connect(kind)
+    try:
+        result = call(odd).text
+    except ToolFailed as failure:
+        result = str(failure)
+    assert ODD[kind] in result
+    assert "\n" not in result
+
+
+def test_numbers_that_are_too_large_are_text(connect: Connect) -> None:
+    assert "1000000" in call(connect("numbers")).text
+
+
+def test_answers_that_nobody_can_read_are_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 3.0)
+    with pytest.raises(ServerFailed, match="its answer is not what the protocol says"):
+        Connection("mumbles", server("mumbles"))
+
+
+def test_a_version_that_nobody_speaks_is_said(connect: Connect) -> None:
+    with pytest.raises(ServerFailed, match="The MCP server future cannot be used"):
+        connect("future")
+
+
+def test_twins_and_names_of_ours_are_told_apart(connect: Connect, tmp_path: Path) -> None:
+    toolbox = Toolbox(built_in(Chosen(("calculator",)), tmp_path), tmp_path, None, (connect("twins"),))
+    names = [tool.name for tool in toolbox.tools]
+    assert len(names) == len(set(names))
+    assert toolbox.tools[0].source == ""
+    assert {"calculator", "echo", "twins_echo", "twins_calculator"} <= set(names)
+
+
+def test_odd_schemas_are_offered_or_become_any_object(connect: Connect) -> None:
+    for tool in connect("schemas").tools:
+        assert tool.parameters["type"] == "object"
+        json.dumps(tool.offer())
+
+
+def test_ctrl_c_while_servers_connect_ends_those_that_did(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {child.pid for child in psutil.Process().children()}
+    good = Connection("good", server("good"))
+    made = iter([good])
+    monkeypatch.setattr(toolbox_module, "Connection", lambda *_: next(made, None) or interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        open_toolbox(Chosen(), home, {"a": server("good"), "b": server("deaf")}, lambda failure: None)
+    assert not good.is_alive
+    assert {child.pid for child in psutil.Process().children()} == before
 
 
 def test_a_large_result_is_whole_here_and_an_error_is_a_failed_result(connect: Connect) -> None:

@@ -395,6 +395,13 @@ def _of_other_shape(path: Path, source: Source, shape: Sequence[int], *, implied
             shape=shape_text(shape),
             wanted=shape_text(source.shape),
         )
+    if 0 in shape:
+        return BadFile(
+            "{path}: tensor {tensor} is empty: DeepSpeed's ZeRO-3 keeps weights in pieces, and they were not gathered when it "
+            "was saved; make the checkpoint anew of the training's (zero_to_fp32.py), or get it again.",
+            path=path,
+            tensor=source.name,
+        )
     return BadFile(
         "{path}: tensor {tensor} has the shape {shape}, but config.json calls for {wanted}; weights and configuration are of "
         "different models.",
@@ -410,9 +417,20 @@ def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[Sentence, .
     used = {source.name for tensor in blueprint.tensors for source in tensor.sources}
     unused = [name for name in checkpoint.tensors if name not in used and not _NO_WEIGHTS.search(name)]
     blocks = blueprint.parameters.get("block_count")
-    names = [name for name in unused if not _guesses_tokens(name, blocks)]
+    guessing = {layer for name in unused if (layer := _layer_behind(name, blocks)) and _JOINS.search(name)}
+    further = [layer for name in unused if (layer := _layer_behind(name, blocks)) and layer not in guessing]
+    names = [name for name in unused if not (_layer_behind(name, blocks) or _MULTI_TOKEN.search(name))]
     left_out = []
-    if len(names) < len(unused):
+    if further:
+        left_out.append(
+            Sentence(
+                "config.json says {count} layers and the weights have {more}: those behind them were left out. Correct "
+                "num_hidden_layers if all of them belong to the model.",
+                count=blocks,
+                more=max(further) + 1,
+            )
+        )
+    if len(names) + len(further) < len(unused):
         left_out.append(
             Sentence(
                 "The layers with which this model guesses further tokens were left out, because llama.cpp lets no other "
@@ -431,18 +449,17 @@ def _left_out(checkpoint: Checkpoint, blueprint: Blueprint) -> tuple[Sentence, .
     return tuple(left_out)
 
 
-def _guesses_tokens(name: str, blocks: object) -> bool:
-    """Tell whether a tensor belongs to layers for multi-token prediction: named so, or behind the last layer.
-
-    llama.cpp runs them in contexts of their own, but hands their inputs out to C++ alone (its `llama-ext.h`).
-    """
+def _layer_behind(name: str, blocks: object) -> int:
+    """Return the number of a tensor's layer where it lies behind the last one, else 0."""
     layer = _LAYER.search(name)
-    behind = layer is not None and isinstance(blocks, int) and int(layer[1]) >= blocks
-    return behind or _MULTI_TOKEN.search(name) is not None
+    return int(layer[1]) if layer is not None and isinstance(blocks, int) and int(layer[1]) >= max(1, blocks) else 0
 
 
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d{1,6})\.")
 _MULTI_TOKEN = re.compile(r"(?:^|\.)mtp\.")
+_JOINS = re.compile(r"\.(?:eh_proj|enorm|hnorm)\.")
+"""What layers for multi-token prediction have: they join the last state with the next token's embedding. llama.cpp runs them in
+contexts of their own, but hands their inputs out to C++ alone (its `llama-ext.h`)."""
 _OF_ANOTHER_MODEL = 2
 """A tokenizer with more tokens than this times the embedding's rows belongs to another model."""
 

@@ -399,11 +399,20 @@ def refuse_unread_biases(
         )
 
 
+def _has_biases(source: str, shapes: Shapes) -> bool:
+    """Tell whether a checkpoint has the bias of a projection in any layer; True where it is not known."""
+    ending = f".{source.rpartition('.')[2]}.bias"
+    return shapes is None or any(name.endswith(ending) for name in shapes)
+
+
 def linear(
     target: str, source: str, shape: Shape, shapes: Shapes, *, bias: bool = False, transform: Transform | None = None
 ) -> list[OutputTensor]:
-    """Return a weight, and the bias that belongs to it where the checkpoint holds one or must hold one (`bias`)."""
+    """Return a weight, and its bias where the checkpoint holds one, or holds those of other layers and must hold it (`bias`).
+
+    Where it holds none at all, its configuration is wrong: transformers begins with zeros then, which change nothing.
+    """
     tensors = [OutputTensor(f"{target}.weight", shape, (Source(f"{source}.weight", shape),), transform)]
-    if bias or (shapes is not None and f"{source}.bias" in shapes):
+    if (shapes is not None and f"{source}.bias" in shapes) or (bias and _has_biases(source, shapes)):
         tensors.append(OutputTensor(f"{target}.bias", shape[:1], (Source(f"{source}.bias", shape[:1]),), transform))
     return tensors

@@ -1168,6 +1168,10 @@
         <translation>请关闭其他程序，或选择更小的模型</translation>
     </message>
     <message>
+        <source>config.json says {count} layers and the weights have {more}: those behind them were left out. Correct num_hidden_layers if all of them belong to the model.</source>
+        <translation>config.json 写的是 {count} 层，而权重有 {more} 层：多出的层没有写入。如果它们都属于这个模型，请更正 num_hidden_layers。</translation>
+    </message>
+    <message>
         <source>ggml failed to compute the next tokens (code {status}); load the model again.</source>
         <translation>ggml 无法计算后面的词元（代码 {status}）；请重新加载模型。</translation>
     </message>
@@ -3178,6 +3182,10 @@
     <message>
         <source>{path}: tensor {tensor} holds {type} instead of floats: it was quantized by a program that the names of the tensors do not tell; download the original repository, whose weights are F16, BF16 or F32.</source>
         <translation>{path}：张量 {tensor} 是 {type} 而不是浮点数，已被某个程序量化，从张量名称看不出是哪个程序；请下载原始仓库，其权重是 F16、BF16 或 F32。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} is empty: DeepSpeed&apos;s ZeRO-3 keeps weights in pieces, and they were not gathered when it was saved; make the checkpoint anew of the training&apos;s (zero_to_fp32.py), or get it again.</source>
+        <translation>{path}：张量 {tensor} 是空的：DeepSpeed 的 ZeRO-3 把权重分片存放，保存时没有合并；请用训练的检查点重新生成（zero_to_fp32.py），或重新获取。</translation>
     </message>
     <message>
         <source>{path}: tensor {tensor} is larger than the file; get the checkpoint elsewhere.</source>

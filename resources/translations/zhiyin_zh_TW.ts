@@ -1168,6 +1168,10 @@
         <translation>請關閉其他程式，或選擇更小的模型</translation>
     </message>
     <message>
+        <source>config.json says {count} layers and the weights have {more}: those behind them were left out. Correct num_hidden_layers if all of them belong to the model.</source>
+        <translation>config.json 寫的是 {count} 層，而權重有 {more} 層：多出的層沒有寫入。如果它們都屬於這個模型，請更正 num_hidden_layers。</translation>
+    </message>
+    <message>
         <source>ggml failed to compute the next tokens (code {status}); load the model again.</source>
         <translation>ggml 無法計算後面的詞元（代碼 {status}）；請重新載入模型。</translation>
     </message>
@@ -3174,6 +3178,10 @@
     <message>
         <source>{path}: tensor {tensor} holds {type} instead of floats: it was quantized by a program that the names of the tensors do not tell; download the original repository, whose weights are F16, BF16 or F32.</source>
         <translation>{path}：張量 {tensor} 是 {type} 而不是浮點數，已被某個程式量化，從張量名稱看不出是哪個程式；請下載原始儲存庫，其權重是 F16、BF16 或 F32。</translation>
+    </message>
+    <message>
+        <source>{path}: tensor {tensor} is empty: DeepSpeed&apos;s ZeRO-3 keeps weights in pieces, and they were not gathered when it was saved; make the checkpoint anew of the training&apos;s (zero_to_fp32.py), or get it again.</source>
+        <translation>{path}：張量 {tensor} 是空的：DeepSpeed 的 ZeRO-3 把權重分片存放，儲存時沒有合併；請用訓練的檢查點重新產生（zero_to_fp32.py），或重新取得。</translation>
     </message>
     <message>
         <source>{path}: tensor {tensor} is larger than the file; get the checkpoint elsewhere.</source>

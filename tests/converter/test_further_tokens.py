@@ -38,3 +38,9 @@ def test_other_tensors_are_named(tmp_path: Path) -> None:
     odd = with_further(random_llama(), "model.layers.1.odd.weight")
     assert [text for text in said(odd, tmp_path) if "no place for it: model.layers.1.odd.weight (tensors: 1)" in text]
     assert not any("guesses" in text for text in said(odd, tmp_path))
+
+
+def test_layers_that_config_json_does_not_count_are_no_guessing_ones(tmp_path: Path) -> None:
+    config, weights = random_llama()
+    (about,) = said((config | {"num_hidden_layers": 1}, weights), tmp_path)
+    assert about.startswith("config.json says 1 layers and the weights have 2: those behind them were left out.")

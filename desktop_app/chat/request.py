@@ -140,7 +140,7 @@ def sampling(options: ReplyOptions, recommended: Mapping[str, float]) -> Samplin
 
 def report_moved_system(info: ModelInfo, messages: Sequence[Mapping[str, Any]]) -> None:
     """Say once that the chat format has no place for a system message, where a chat has one."""
-    if not info.takes_system and any(message.get("role") == "system" for message in messages):
+    if not info.takes_system and any(message.get("role") in ("system", "developer") for message in messages):
         reports.say(
             ZhiyinError(
                 "{name} has no place for a system message in its chats; yours is put in front of the first question.",

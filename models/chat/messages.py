@@ -34,6 +34,7 @@ _TOOL = {
 _RESULT: Message = {"role": "tool", "name": _NAME, "tool_call_id": _ID, "content": "{}"}
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 """Names of a message's reasoning; the first is what templates read, gpt-oss's reads the second."""
+_SAME_ROLES = {"developer": "system", "function": "tool"}
 _GAP = "\n\n"
 """Between a system message and the question that it is put in front of."""
 
@@ -52,7 +53,7 @@ class TemplateForms:
         Raises:
             ZhiyinError: a call's arguments are no JSON, or a message holds what is no text, and the template takes only that.
         """
-        plain = [_plain(message) for message in messages]
+        plain = [self._in_known_role(_plain(message)) for message in messages]
         if plain and plain[0].get("role") == "system" and not self.takes_system:
             plain = _merged_system(plain)
         return [self._fitted(message) for message in plain]
@@ -66,6 +67,14 @@ class TemplateForms:
     def takes_system(self) -> bool:
         """Tell whether the template shows a system message, or fails without one, too."""
         return bool(self._find(("system",), self._find_system))
+
+    def _in_known_role(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Return a message in OpenAI's older or newer word for its role, where the template leaves it out in the one it has."""
+        role = message.get("role")
+        other = _SAME_ROLES.get(role) if isinstance(role, str) else None
+        if other is None or self._find(("role", role), lambda: self._shows(str(role), _WORD)):
+            return message
+        return {**message, "role": other}
 
     def _fitted(self, message: Message) -> Message:
         calls, role = message.get("tool_calls"), str(message.get("role"))
@@ -185,7 +194,8 @@ def _plain(message: Message) -> dict[str, Any]:
     """Return a message without keys that say nothing, its reasoning under every name that templates use."""
     kept = {key: value for key, value in message.items() if value is not None and (key, value) != ("tool_calls", [])}
     if isinstance(content := kept.get("content"), list):
-        kept["content"] = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+        parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+        kept["content"] = parts if any(part != {"type": "text", "text": ""} for part in parts) else ""
     if isinstance(calls := kept.get("tool_calls"), list):
         kept["tool_calls"] = [_whole_call(call) for call in calls]
     reasoning = next((kept[name] for name in _REASONING if name in kept), None)
@@ -217,11 +227,18 @@ def _merged_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{"role": "user", "content": system}, *others]
     question = others[first].get("content", "")
     if isinstance(question, list):
-        merged: Any = [{"type": "text", "text": system + _GAP}, *question]
+        merged: Any = _with_text_in_front(question, system)
     else:
         merged = f"{system}{_GAP}{question}" if question else system
     others[first] = {**others[first], "content": merged}
     return others
+
+
+def _with_text_in_front(parts: list[Any], text: str) -> list[Any]:
+    first = parts[0] if parts else None
+    if isinstance(first, Mapping) and isinstance(first.get("text"), str):
+        return [{**first, "text": f"{text}{_GAP}{first['text']}"}, *parts[1:]]
+    return [{"type": "text", "text": text}, *parts]
 
 
 def _said(content: Any) -> str:

@@ -238,3 +238,38 @@ def test_no_content_is_given_where_it_is_right_before_a_result_too() -> None:
         {"role": "tool", "content": "noon"},
     ]
     assert render(template, messages) == '<user>x<assistant>clock{"a": "b"}<tool>noon'
+
+
+SHOWS_THREE = (
+    "{% for m in messages %}{% if m.role in ['system', 'user', 'assistant', 'tool'] %}"
+    "<{{ m.role }}>{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function | tojson }}{% endfor %}{% endif %}{% endfor %}"
+)
+SHOWS_ALL = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+
+
+@pytest.mark.parametrize(("role", "usual"), [("developer", "system"), ("function", "tool")])
+def test_openais_other_words_for_a_role_are_not_dropped(role: str, usual: str) -> None:
+    messages = [{"role": role, "content": "Be kind."}, ASK]
+    assert render(SHOWS_THREE, messages) == f"<{usual}>Be kind.<user>Weather?"
+    assert render(SHOWS_ALL, messages) == f"<{role}>Be kind.<user>Weather?"
+
+
+def test_a_developers_message_is_merged_where_there_are_no_system_ones() -> None:
+    template = SHOWS_THREE.replace("'system', ", "").replace(", 'tool'", "")
+    assert render(template, [{"role": "developer", "content": "Be kind."}, ASK]) == "<user>Be kind.\n\nWeather?"
+
+
+@pytest.mark.parametrize("parts", [[], [{"type": "text", "text": ""}], [""]])
+def test_parts_without_a_text_hide_no_call(parts: list[Any]) -> None:
+    template = published("deepseek-ai-DeepSeek-R1-Distill-Llama-8B")
+    assert render(template, calling(ARGUMENTS, content=parts)) == render(template, calling(ARGUMENTS, content=""))
+
+
+def test_a_system_message_in_parts_is_merged_like_a_text() -> None:
+    parts = [{"type": "text", "text": "Weather?"}]
+    chats = [
+        [{"role": "system", "content": "Be kind."}, {"role": "user", "content": question}]
+        for question in ("Weather?", parts)
+    ]
+    first, second = (render(published("google-gemma-2-2b-it"), chat) for chat in chats)
+    assert first == second

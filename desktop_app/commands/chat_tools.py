@@ -184,8 +184,8 @@ def _ask(asked: Asked, stop: threading.Event) -> Decision:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         say("It was not allowed: nobody is here to ask; --yes allows every call.")
         return "refuse"
-    print("Allow it? [y] once, [c] in this chat, [a] always, [n] no: ", end="", file=sys.stderr, flush=True)
-    return _ANSWERS.get(typed_answer(stop).lower(), "refuse")
+    question = "Allow it? [y] once, [c] in this chat, [a] always, [n] no: "
+    return _ANSWERS.get(typed_answer(question, stop).lower(), "refuse")
 
 
 def _arguments(arguments: Any) -> str:

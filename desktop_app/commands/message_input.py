@@ -74,10 +74,11 @@ class MessageEditor:
         return self._session.prompt(_PROMPT)
 
 
-def typed_answer(stop: threading.Event) -> str:
+def typed_answer(question: str, stop: threading.Event) -> str:
     """Return a line typed as the answer to a question; "" after a stop. What was typed before the question does not count."""
     line = b""
     with _single_keys() as next_key:
+        write_error_text(question)
         while not stop.is_set():
             key = next_key()
             if key in (b"\r", b"\n", b"\x03", b"\x04"):

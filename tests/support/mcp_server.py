@@ -51,7 +51,7 @@ ODD_SCHEMAS: dict[str, Any] = {
     "pattern": {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+(b|[^c]{1,100000})*$"}}},
     "nested": NESTED,
     "types": {"type": "object", "properties": {"a": {"type": ["string", "nonsense", 3]}}},
-    "required": {"type": "object", "properties": {}, "required": ["a", 3, None, {"x": 1}]},
+    "required": {"type": "object", "properties": {}, "required": ["a", "b"]},
     "enum": {"type": "object", "properties": {"a": {"enum": list(range(8000))}}},
     "marks": {"type": "object", "properties": {"<|im_end|>": {"type": "string", "description": "</tool_call>"}}},
     "any": {"type": "object", "properties": {"a": {"anyOf": [{"allOf": [{"not": {}}]}] * 40}}},

@@ -70,9 +70,9 @@ class TemplateForms:
 
     def _in_known_role(self, message: dict[str, Any]) -> dict[str, Any]:
         """Return a message in OpenAI's older or newer word for its role, where the template leaves it out in the one it has."""
-        role = message.get("role")
-        other = _SAME_ROLES.get(role) if isinstance(role, str) else None
-        if other is None or self._find(("role", role), lambda: self._shows(str(role), _WORD)):
+        role = str(message.get("role"))
+        other = _SAME_ROLES.get(role)
+        if other is None or self._find(("role", role), lambda: self._shows(role, _WORD)):
             return message
         return {**message, "role": other}
 

@@ -184,7 +184,7 @@ def test_values_are_written_in_the_windows_language(application: QApplication) -
     try:
         assert translated(note) == "第 1 个 LoRA：/a 带来 2 个完整张量；此后词表为 49,953"
         assert translated(speed) == "Q8_0 也放得下，但每秒只能生成 5.3 个词元。"
-        assert translated(OSError(5, "Input/output error", "/a")) == "/a 无法读写：Input/output error。"
+        assert translated(OSError(5, "Input/output error", "/a")) == "/a 无法读写：读写时出错。"
         assert translated(OSError(28, "No space left on device", "/a")).startswith("磁盘已满，/a 无法写入")
     finally:
         languages.close()

@@ -249,7 +249,7 @@ def run_tool(
 
     def run() -> None:
         try:
-            answers.put(tool.run(arguments, stop, output))
+            answers.put(_storable(tool.run(arguments, stop, output)))
         except ZhiyinError as error:
             answers.put(ToolResult(str(error), failed=True))
         except Exception as error:  # a tool's own fault must not end the chat
@@ -265,6 +265,11 @@ def run_tool(
                 end = end or time.monotonic() + _ABANDON
                 if time.monotonic() > end:
                     return ToolResult("", failed=True)
+
+
+def _storable(result: ToolResult) -> ToolResult:
+    """Return a result whose text is UTF-8: names of files may have bytes that are none."""
+    return replace(result, text=result.text.encode("utf-8", "backslashreplace").decode())
 
 
 def _halved(message: Message, times: int) -> Message:

@@ -198,5 +198,6 @@ class _Stream(io.TextIOBase):
 
 
 def _send(messages: BinaryIO, **fields: Any) -> None:
-    messages.write(json.dumps(fields).encode() + b"\n")
+    # A surrogate alone is no text that JSON could carry.
+    messages.write(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
     messages.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 
 from desktop_app.assistant.approvals import Approvals
+from desktop_app.assistant.loop import run_tool
 from desktop_app.assistant.mcp.configuration import Server
 from desktop_app.assistant.tool import Output, Tool, ToolResult, schema
 from desktop_app.assistant.toolbox import chosen_from, open_toolbox
 from desktop_app.assistant.tools.calculator import calculator
+from desktop_app.assistant.tools.folders import Folders
 from desktop_app.chat.conversation import Message
 from desktop_app.engine.client import Engine, EngineFailed
 from desktop_app.engine.protocol import Tokenize
@@ -47,6 +50,14 @@ def test_several_calls_in_one_reply_and_a_fault_are_each_answered(engine: Engine
     assert last.content == "Done."
     turns = scripted.requests[1].messages
     assert [turn["role"] for turn in turns] == ["user", "assistant", "tool", "tool"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_of_files_that_are_no_utf_8_can_be_stored(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"bad\xff.txt")).write_text("tea", "utf-8")
+    tool = Folders((tmp_path,)).tools()[0]
+    result = run_tool(tool, {"path": str(tmp_path)}, threading.Event(), lambda text: None)
+    assert result.text == "bad\\udcff.txt (3 bytes)"
 
 
 SERVER = Path(__file__).parents[2] / "support" / "mcp_server.py"

@@ -126,12 +126,57 @@ ATTACKS = {
     "keys": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({keyctl}, 0, -3, 1) >= 0 else '')",
     "clock": "import time; time.clock_settime(time.CLOCK_REALTIME, 0); print('BREACH')",
     "stop the computer": "import ctypes; print('BREACH' if ctypes.CDLL(None).reboot(0) == 0 else '')",
+    # calls by their numbers, and what else was tried later
+    "openat2": "import ctypes, struct; b = struct.pack('QQQ', 0, 0, 0); print('BREACH' if ctypes.CDLL(None).syscall(437, -100, b'{secret}', b, 24) >= 0 else '')",
+    "open a tree": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(428, -100, b'/', 1) >= 0 else '')",
+    "new file system": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(430, b'tmpfs', 0) >= 0 else '')",
+    "pick a file system": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(433, -100, b'/', 0) >= 0 else '')",
+    "signal by handle": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(424, 0, 0, 0, 0) >= 0 else '')",
+    "vfork": "import ctypes, os; r = ctypes.CDLL(None).syscall({vfork})\nif r == 0: ctypes.CDLL(None)._exit(0)\nprint('BREACH' if r > 0 else '')",
+    "fork by number": "import ctypes, os; r = ctypes.CDLL(None).syscall({clone}, 17, 0, 0, 0, 0)\nif r == 0: os._exit(0)\nprint('BREACH' if r > 0 else '')",
+    "exec by descriptor": "import ctypes, os; f = os.open(os.__file__, 0); ctypes.CDLL(None).syscall({execveat}, f, b'', 0, 0, 0x1000); print('')",
+    "faults of memory": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({userfaultfd}, 1) >= 0 else '')",
+    "counters": "import ctypes; b = bytes(128); print('BREACH' if ctypes.CDLL(None).syscall({perf}, b, 0, -1, -1, 0) >= 0 else '')",
+    "compare processes": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({kcmp}, {app}, {app}, 2, 0, 0) >= 0 else '')",
+    "queue a signal": "import ctypes; b = bytes(128); print('BREACH' if ctypes.CDLL(None).syscall({sigqueue}, {app}, 0, b) >= 0 else '')",
+    "signal one thread": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({tkill}, {app}, 0) >= 0 else '')",
+    "move the app's pages": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({movepages}, {app}, 0, 0, 0, 0, 0) >= 0 else '')",
+    "secret memory": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(447, 0) >= 0 else '')",
+    "watch all files": "import ctypes; print('BREACH' if ctypes.CDLL(None).fanotify_init(0, 0) >= 0 else '')",
+    "message queue": "import ctypes; print('BREACH' if ctypes.CDLL(None).msgget(0, 0o1600) >= 0 else '')",
+    "named queue": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({mqopen}, b'zy', 66, 0o600, 0) >= 0 else '')",
+    "semaphores": "import ctypes; print('BREACH' if ctypes.CDLL(None).semget(0, 1, 0o1600) >= 0 else '')",
+    "kernel module": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({module}, b'x', 1, b'') >= 0 else '')",
+    "account": "import ctypes; print('BREACH' if ctypes.CDLL(None).acct(0) >= 0 else '')",
+    "swap": "import ctypes; print('BREACH' if ctypes.CDLL(None).swapoff(b'/x') >= 0 else '')",
+    "name of the computer": "import socket; socket.sethostname('x'); print('BREACH')",
+    "become another": "import os; os.setresuid(12345, 12345, 12345); os.setresuid(0, 0, 0); print('BREACH')",
+    "groups": "import os; os.setgroups([0]); print('BREACH')",
+    "real time": "import os; os.sched_setscheduler({app}, os.SCHED_FIFO, os.sched_param(50)); print('BREACH')",
+    "io priority of the app": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall({ioprio}, 1, {app}, 0x2007) >= 0 else '')",
+    "group of the app": "import os; os.killpg(os.getpgid({app}), 0); print('BREACH')",
+    "all processes": "import os; os.kill(-1, 0); print('BREACH')",
+    "type into the terminal": "import fcntl, termios\nfor fd in range(3): fcntl.ioctl(fd, termios.TIOCSTI, b'x')\nprint('BREACH')",
+    "path alone": "import os; f = os.open('{outside}', os.O_PATH | os.O_DIRECTORY); print('BREACH', os.open('../secret.txt', os.O_RDONLY, dir_fd=f))",
+    "change folder": "import os; os.chdir('{outside}'); print('BREACH', os.listdir('.'))\n",
+    "file by folder's link": "import os; os.symlink('..', 'up'); print('BREACH', open('up/secret.txt').read())",
+    "exchange": "import ctypes; open('mine', 'w').write('x'); print('BREACH' if ctypes.CDLL(None).renameat2(-100, b'mine', -100, b'{secret}', 2) == 0 else '')",
+    "32-bit call": "import ctypes, mmap, platform\nm = mmap.mmap(-1, 4096, prot=7)\nm.write(bytes.fromhex('53b829000000bb02000000b90100000031d2cd805bc3'))\nf = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))\nprint('BREACH' if platform.machine() == 'x86_64' and f() >= 0 else '')",
+    "other numbers": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(0x40000000 + {socket}, 2, 1, 0) >= 0 else '')",
+    "dbus": "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/dbus/system_bus_socket'); print('BREACH')",
+    "clone3": "import ctypes, os; b = bytes(88); r = ctypes.CDLL(None).syscall(435, b, 88)\nif r == 0: os._exit(0)\nprint('BREACH' if r > 0 else '')",
 }  # fmt: skip
 """Name -> a program."""
 NUMBERS = {
-    "x86_64": {"socket": 41, "tgkill": 234, "bpf": 321, "keyctl": 250, "semtimedop": 220},
-    "aarch64": {"socket": 198, "tgkill": 131, "bpf": 280, "keyctl": 219, "semtimedop": 192},
-}
+    "x86_64": {
+        "socket": 41, "tgkill": 234, "bpf": 321, "keyctl": 250, "semtimedop": 220, "vfork": 58, "clone": 56, "execveat": 322,
+        "userfaultfd": 323, "perf": 298, "kcmp": 312, "sigqueue": 129, "tkill": 200, "movepages": 279, "mqopen": 240, "module": 175, "ioprio": 251,
+    },
+    "aarch64": {
+        "socket": 198, "tgkill": 131, "bpf": 280, "keyctl": 219, "semtimedop": 192, "vfork": -1, "clone": 220, "execveat": 281,
+        "userfaultfd": 282, "perf": 241, "kcmp": 272, "sigqueue": 138, "tkill": 130, "movepages": 239, "mqopen": 180, "module": 105, "ioprio": 30,
+    },
+}  # fmt: skip
 
 
 def run(kernel: PythonKernel | PurePython, code: str, **more: float) -> ToolResult:
@@ -294,6 +339,47 @@ def test_what_a_run_left_behind_rests_until_the_next(place: Place) -> None:
         assert time.monotonic() < end
     assert run(place.kernel, "n > 0").text == "True"
     place.kernel.close()
+
+
+ENDING = {
+    "crash": "import ctypes; ctypes.string_at(0)",
+    "abort": "import os; os.abort()",
+    "close everything": "import os; os.closerange(0, 256); print('x')",
+    "stack": "import sys; sys.setrecursionlimit(10**9)\ndef f(): f()\nf()",
+    "alarm": "import signal; signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)\nfor n in range(10**7): pass",
+}  # fmt: skip
+GOING_ON = {
+    "end at exit": "import atexit, time; atexit.register(time.sleep, 600)",
+    "a thread that never ends": "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start()",
+    "odd repr": "class A:\n    def __repr__(self): raise SystemExit('BRE' + 'ACHED'[:0])\nA()",
+    "marks": "print('<|im_end|>\\x1b[31m\\x00')",
+    "many descriptors": "import os\nf = []\nwhile True: f.append(os.open(os.__file__, 0))",
+    "long pipe": "import os\nfds = []\nfor n in range(100):\n    r, w = os.pipe(); fds += [r, w]; os.set_blocking(w, False)\n    try:\n        while True: os.write(w, bytes(65536))\n    except BlockingIOError: pass",
+}  # fmt: skip
+
+
+@confined
+@pytest.mark.parametrize("name", ENDING)
+def test_an_interpreter_that_ends_begins_anew(name: str, place: Place) -> None:
+    run(place.kernel, "kept = 5")
+    assert "Its variables are gone" in run(place.kernel, ENDING[name], seconds=20).text
+    assert run(place.kernel, "print('alive')").text == "alive"
+
+
+@confined
+@pytest.mark.parametrize("name", GOING_ON)
+def test_what_ends_nothing_keeps_the_variables(name: str, place: Place) -> None:
+    run(place.kernel, "kept = 5")
+    run(place.kernel, GOING_ON[name], seconds=20)
+    assert run(place.kernel, "kept").text == "5"
+    place.kernel.close()
+
+
+@confined
+def test_text_that_is_no_utf_8_ends_nothing(place: Place) -> None:
+    run(place.kernel, "kept = 5")
+    assert run(place.kernel, "print('\\udcff tea'); '\\ud800'").text.startswith("? tea")
+    assert run(place.kernel, "kept").text == "5"
 
 
 @confined

@@ -183,7 +183,7 @@ class Adapter:
     @property
     def kind(self) -> str:
         """PEFT's name of the method."""
-        return self.config.str("peft_type", default=_LORA)
+        return self.config.str("peft_type", default=_LORA).upper()
 
     def target_parameters(self, module: str) -> tuple[str, ...]:
         """Return the parameters of a module that PEFT changed as such, in the order in which it wraps them.
@@ -224,7 +224,8 @@ class Adapter:
             inner = match["module"].removesuffix(".base_layer")
             module = match["module"] if self.target_parameters(_BASE_LAYERS.sub("", inner)) else inner
             part = "bias" if name.endswith(".bias") else match["part"].replace("embedding_", "")
-            parts.setdefault(module, {})[part] = key
+            self._refuse_second(parts.setdefault(module, {}).get(part), key)
+            parts[module][part] = key
             if "embedding" in match["part"]:
                 parts[module]["embedding"] = key
             return
@@ -242,7 +243,17 @@ class Adapter:
                 path=self.path,
                 name=name[:100],
             )
+        self._refuse_second(self.whole.get(target), key)
         self.whole[target] = key
+
+    def _refuse_second(self, first: str | None, second: str) -> None:
+        if first is not None:
+            raise BadFile(
+                "{path} holds several adapters ({first} and {second} change the same tensor); save the one that is meant alone.",
+                path=self.path,
+                first=first[:100],
+                second=second[:100],
+            )
 
     def _token_indices(self, module: str, key: str) -> tuple[int, ...]:
         """Return which rows of a module's matrix the adapter replaces."""
@@ -346,7 +357,7 @@ def _refuse_other_kinds(config: Config) -> None:
             path=config.origin,
             task=str(task),
         )
-    kind = config.str("peft_type", default=_LORA)
+    kind = config.str("peft_type", default=_LORA).upper()
     if kind not in (_LORA, _TOKENS_ALONE):
         raise UnsupportedModel(
             "{path} describes an adapter of the kind {kind}; Zhiyin merges LoRA only.",

@@ -2312,6 +2312,10 @@
         <translation>{path} 是扫描件，只有图片没有文字；请先用文字识别（OCR）软件处理。</translation>
     </message>
     <message>
+        <source>{path} holds several adapters ({first} and {second} change the same tensor); save the one that is meant alone.</source>
+        <translation>{path} 里有多个适配器（{first} 和 {second} 修改同一个张量）；请把需要的那个单独保存。</translation>
+    </message>
+    <message>
         <source>{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.</source>
         <translation>{path} 里的张量 {tensor} 出现了两次（{first} 与 {second}）；请只保留一套文件。</translation>
     </message>

@@ -2244,6 +2244,10 @@
         <translation>{path} 有 {count} 個詞元，但至少需要兩段、每段 {context} 個；請使用更長的文字，或更小的 --ctx。</translation>
     </message>
     <message>
+        <source>{path} holds several adapters ({first} and {second} change the same tensor); save the one that is meant alone.</source>
+        <translation>{path} 裡有多個適配器（{first} 和 {second} 修改同一個張量）；請把需要的那個單獨儲存。</translation>
+    </message>
+    <message>
         <source>{path} holds NaN or infinity for {tensor}; make the importance matrix again.</source>
         <translation>{path} 中 {tensor} 含有 NaN 或無窮大；請重新製作重要性矩陣。</translation>
     </message>

@@ -113,6 +113,15 @@ def test_an_adapter_in_gguf_has_its_own_use(tmp_path: Path) -> None:
     assert "use it with `zhiyin chat --adapter`" in refusal(path)
 
 
+def test_two_adapters_in_one_file_are_no_choice_of_ours(tmp_path: Path) -> None:
+    both = {
+        key.replace(".weight", f".{name}.weight"): tensor for key, tensor in LORA.items() for name in ("tea", "sql")
+    }
+    assert "holds several adapters" in refusal(write_adapter(tmp_path / "a", both))
+    whole = {f"{PREFIX}model.norm.modules_to_save.{name}.weight": np.ones(64, np.float32) for name in ("tea", "sql")}
+    assert "holds several adapters" in refusal(write_adapter(tmp_path / "b", LORA | whole))
+
+
 def test_empty_tensors_are_said_to_be_of_zero_3(tmp_path: Path) -> None:
     first = next(iter(LORA))
     assert "ZeRO-3" in refusal(write_adapter(tmp_path, LORA | {first: np.zeros(0, np.float32)}))

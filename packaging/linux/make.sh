@@ -7,8 +7,8 @@ out=$(realpath -m "$2")
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/pyproject.toml" | sed -n 1p)
-# 19 packs tightest and takes minutes; a trial does with less.
-level=${ZHIYIN_COMPRESSION:-19}
+# 9 packs tightest and takes minutes; a trial does with less (1). xz packs programs and libraries by a tenth tighter than zstd.
+level=${ZHIYIN_COMPRESSION:-9}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
@@ -59,12 +59,12 @@ Description: Offline AI assistant for your own computer
  Zhiyin takes any open LLM checkpoint, says what this computer can run of it,
  converts and quantizes it to GGUF, and chats with it through llama.cpp.
 EOF
-    dpkg-deb --root-owner-group -Zzstd "-z$level" --build "$root_of_deb" "$out/zhiyin_${version}_${machine}.deb"
+    dpkg-deb --root-owner-group -Zxz "-z$level" -Sextreme --build "$root_of_deb" "$out/zhiyin_${version}_${machine}.deb"
 }
 
 make_rpm() {
     rpmbuild -bb --quiet --define "_topdir $work/rpm" --define "version_ $version" --define "glibc $glibc" --define "tree $tree" \
-        --define "_rpmdir $out" --define "_binary_payload w$level.zstdio" --define "_build_name_fmt zhiyin-%{version}-%{release}.%{arch}.rpm" "$here/zhiyin.spec.rpm"
+        --define "_rpmdir $out" --define "_binary_payload w$level.xzdio" --define "_build_name_fmt zhiyin-%{version}-%{release}.%{arch}.rpm" "$here/zhiyin.spec.rpm"
 }
 
 make_archive() {
@@ -74,7 +74,8 @@ make_archive() {
     cp "$here/install.sh" "$folder/"
     cp "$here/zhiyin.desktop" "$here/zhiyin-mime.xml" "$folder/share/"
     cp -a "$work/icons" "$folder/share/icons"
-    tar -C "$work" --owner=0 --group=0 -cf - "zhiyin-$version" | zstd -q "-$level" -T0 -f -o "$out/zhiyin-$version-linux-$(uname -m).tar.zst"
+    tar -C "$work" --owner=0 --group=0 -cf - "zhiyin-$version" |
+        zstd -q --ultra "-$((level * 2 + 4))" --long=27 -T0 -f -o "$out/zhiyin-$version-linux-$(uname -m).tar.zst"
 }
 
 make_archive

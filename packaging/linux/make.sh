@@ -18,8 +18,8 @@ glibc=$(uv run --project "$root" python "$here/symbol_floor.py" "$bundle" --prin
 deb_depends="libc6 (>= $glibc), libstdc++6 (>= 12), libgcc-s1, libgl1, libegl1, libfontconfig1, libfreetype6, libdbus-1-3, \
 libglib2.0-0t64 | libglib2.0-0, libx11-6, libx11-xcb1, libxcb1, libxkbcommon0, libxkbcommon-x11-0, libxcb-cursor0, libxcb-icccm4, \
 libxcb-image0, libxcb-keysyms1, libxcb-randr0, libxcb-render-util0, libxcb-shape0, libxcb-xkb1, libwayland-client0, \
-libwayland-cursor0, libwayland-egl1, libgomp1, zlib1g"
-deb_recommends="fonts-noto-cjk, libvulkan1, mesa-vulkan-drivers, bubblewrap"
+libwayland-cursor0, libwayland-egl1, libgomp1, zlib1g, bubblewrap"
+deb_recommends="fonts-noto-cjk, libvulkan1, mesa-vulkan-drivers"
 
 uv run --project "$root" python "$root/packaging/icons.py" "$work/icons"
 

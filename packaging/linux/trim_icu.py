@@ -2,10 +2,10 @@
 
     python packaging/linux/trim_icu.py FOLDER/libicudata.so.73
 
-Qt is linked with ICU for the order of words (QCollator: root and Chinese; a file dialog sorts by it) and for text in old encodings
-(Chinese ones stay). Names of countries, currencies, units and time zones, transliteration and line breaking are Qt's own or unused.
-The data is one archive ("CmnD": a table of names and offsets, then the items) behind one symbol; the library is linked again around
-a smaller one, by the compiler that llama.cpp needs anyway.
+Qt is linked with ICU for the order of words (QCollator: root and Chinese; a file dialog sorts by it) and for old
+encodings (Chinese ones stay). Names of countries, currencies, units and time zones, transliteration and line breaking are
+Qt's own or unused. The data is one archive ("CmnD": a table of names and offsets, then the items) behind one symbol; the
+library is linked again around a smaller one, by the compiler that llama.cpp needs anyway.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def trim(library: Path, keep: re.Pattern[str] = KEEP) -> None:
             f'.size {symbol}, . - {symbol}\n.section .note.GNU-stack,"",%progbits\n',
             "ascii",
         )
-        command = ["cc", "-shared", "-nostdlib", f"-Wl,-soname,{library.name}", "-o", linked, source]
+        command = ["cc", "-shared", "-nostdlib", f"-Wl,-soname,{library.name}", "-o", str(linked), str(source)]
         subprocess.run(command, check=True)
         library.write_bytes(linked.read_bytes())
 

@@ -32,6 +32,9 @@ def load_parts(store: PartStore) -> list[EnginePart]:
     drivers, states = fingerprint(), []
     for part in store.parts():
         id_, name = part.manifest.id, part.manifest.part
+        if part.misfit is not None:
+            states.append(EnginePart(id_, name, "failed", part.misfit))
+            continue
         if not part.in_use:
             states.append(EnginePart(id_, name, "off"))
             continue

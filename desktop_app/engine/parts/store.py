@@ -25,7 +25,7 @@ from desktop_app.engine.parts.manifest import (
     read_manifest,
 )
 from desktop_app.paths import engine_parts_folder
-from models.errors import BadFile, ZhiyinError
+from models.errors import BadFile, ZhiyinError, error_from_data
 from models.system_errors import cannot_write, refused
 from models.system_reasons import system_reason
 
@@ -74,6 +74,8 @@ class Part(msgspec.Struct, frozen=True):
     in_use: bool
     """It is loaded when the engine starts, unless its trial failed."""
     trial: Trial | None
+    misfit: dict[str, Any] | None = None
+    """Why this release cannot use it (`ZhiyinError.data`), as after an update; None: it can."""
 
 
 class PartStore:
@@ -92,10 +94,11 @@ class PartStore:
     def parts(self) -> list[Part]:
         """Return the parts that are here, those that ggml gets first at the beginning."""
         state = self._read()
-        here = {manifest.id: (manifest, folder, bundled) for manifest, folder, bundled in self._found()}
+        here = {entry[0].id: entry for entry in self._found()}
+        fitting = {id_: entry for id_, entry in here.items() if entry[3] is None}
         # A part that came with the application is used until another one of its kind is chosen, or when that one is gone.
-        chosen = {manifest.part: id_ for id_, (manifest, _, bundled) in here.items() if bundled}
-        chosen |= {kind: id_ for kind, id_ in state.chosen.items() if id_ in here}
+        chosen = {manifest.part: id_ for id_, (manifest, _, bundled, _) in fitting.items() if bundled}
+        chosen |= {kind: id_ for kind, id_ in state.chosen.items() if id_ in fitting}
         parts = [
             Part(
                 manifest,
@@ -104,18 +107,19 @@ class PartStore:
                 chosen.get(manifest.part) == id_,
                 chosen.get(manifest.part) == id_ and state.mode in (AUTOMATIC, manifest.part) and manifest.part != RPC,
                 state.trials.get(id_),
+                misfit,
             )
-            for id_, (manifest, folder, bundled) in here.items()
+            for id_, (manifest, folder, bundled, misfit) in here.items()
         ]
         return sorted(parts, key=lambda part: (_rank(part.manifest.part), part.manifest.id))
 
-    def _found(self) -> Iterator[tuple[Manifest, Path, bool]]:
-        """Yield the parts of both folders that fit this engine, those that were added first."""
+    def _found(self) -> Iterator[tuple[Manifest, Path, bool, dict[str, Any] | None]]:
+        """Yield the parts of both folders, those that were added first: also what another release left, with the reason."""
         for place, bundled in ((self._folder, False), (self._bundled, True)):
             for folder in sorted(place.iterdir()) if place is not None and place.is_dir() else ():
-                manifest = _manifest_of(folder)
+                manifest, misfit = _manifest_of(folder)
                 if manifest is not None and manifest.part != BASE and (bundled or folder.name == manifest.id):
-                    yield manifest, folder, bundled
+                    yield manifest, folder, bundled, misfit
 
     def add(self, archive: Path, *, unsigned: bool = False) -> Part:
         """Take a part from its archive, check every byte of it, and use it from now on.
@@ -188,6 +192,8 @@ class PartStore:
         part = None if name in (AUTOMATIC, PROCESSOR) else self.find(name)
         if part is not None and part.manifest.part == RPC:
             raise ZhiyinError("The engine part rpc is used by itself where workers are named: --worker HOST:PORT.")
+        if part is not None and part.misfit is not None:
+            raise error_from_data(part.misfit)
         with self._changed() as state:
             if part is None:
                 state.mode = name
@@ -203,7 +209,7 @@ class PartStore:
         Raises:
             ZhiyinError: nothing was.
         """
-        here = {part.manifest.id for part in self.parts()}
+        here = {part.manifest.id for part in self.parts() if part.misfit is None}
         with self._changed() as state:
             before = {kind: id_ for kind, id_ in state.before.items() if id_ in here}
             if not state.before and not state.chosen:
@@ -297,14 +303,17 @@ def _rank(part: str) -> int:
     return ORDER.index(part) if part in ORDER else len(ORDER)
 
 
-def _manifest_of(folder: Path) -> Manifest | None:
-    """Return the manifest of a part that fits this engine; None: it is none, or was left by another release."""
+def _manifest_of(folder: Path) -> tuple[Manifest | None, dict[str, Any] | None]:
+    """Return a part's manifest, None where it is none, and why this engine cannot use it."""
     try:
         manifest = read_manifest((folder / MANIFEST).read_bytes(), folder)
-        check_fit(manifest, folder)
     except (OSError, BadFile):
-        return None
-    return manifest
+        return None, None
+    try:
+        check_fit(manifest, folder)
+    except BadFile as error:
+        return manifest, error.data()
+    return manifest, None
 
 
 def _entry(packed: zipfile.ZipFile, name: str, archive: Path) -> zipfile.ZipInfo:

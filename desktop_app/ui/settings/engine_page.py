@@ -103,7 +103,7 @@ class EnginePage(QWidget):
 
     def _show_modes(self) -> None:
         facts = self._bridge.facts
-        kinds = dict.fromkeys(part.manifest.part for part in facts.parts)
+        kinds = dict.fromkeys(part.manifest.part for part in facts.parts if part.misfit is None)
         choices = {
             AUTOMATIC: self.tr("Automatic: all that works"),
             PROCESSOR: self.tr("The processor alone"),

@@ -12,7 +12,7 @@ from desktop_app.engine.client import Engine
 from desktop_app.engine.parts.store import part_store
 from desktop_app.engine.protocol import Devices, Load, Tokenize
 from desktop_app.system.devices import EnginePart
-from models.errors import error_from_data
+from models.errors import BadFile, error_from_data
 from tests.support.commands import zhiyin
 from tests.support.engine_parts import part_archive, plug_in
 
@@ -55,6 +55,26 @@ def test_a_library_that_was_changed_after_it_was_added_is_not_loaded(tmp_path: P
     (found,) = parts_of_engine()
     assert found.failure is not None
     assert "libggml-vulkan.so is damaged; add the engine part again." in str(error_from_data(found.failure))
+
+
+def test_a_part_of_another_release_is_named_and_can_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an update: nobody would know why the graphics card is not used any more."""
+    changes = {"llama_cpp_python": "0.0.1"}
+    archive = part_archive(tmp_path / "a.zip", {"libggml-vulkan.so": b"x" * 99}, changes=changes)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("desktop_app.engine.parts.manifest.engine_version", lambda: "0.0.1")
+        part = part_store().add(archive, unsigned=True)
+        assert part.in_use
+    (state,) = parts_of_engine()
+    assert (state.id, state.state) == (part.manifest.id, "failed")
+    assert state.failure is not None
+    assert "was built for the engine 0.0.1" in str(error_from_data(state.failure))
+    assert "get the part of this release" in zhiyin("engine", "list").stdout
+    with pytest.raises(BadFile, match="built for the engine"):
+        part_store().use("vulkan")
+    assert part_store().mode == "auto"
+    part_store().remove("vulkan")
+    assert (parts_of_engine(), part.folder.exists()) == ([], False)
 
 
 def test_the_engine_computes_beside_a_part_that_crashes(tmp_path: Path, starter_gguf: Path) -> None:

@@ -18,13 +18,11 @@ from desktop_app.commands.lora import add_lora_arguments, show_plan, sources
 from desktop_app.commands.options import add_json, add_threads, add_weights, real
 from desktop_app.commands.source import add_hub_arguments, show_progress
 from desktop_app.commands.terminal import ProgressLine, print_json, say
-from desktop_app.engine.client import Engine
 from desktop_app.library.smoke_load import smoke_load
-from desktop_app.planning.automatic import fitted
-from desktop_app.planning.computer import computer_now
-from desktop_app.planning.configuration import Computer
+from desktop_app.planning.automatic import fitted, this_computer
 from desktop_app.quality.importance import lent_importance
-from desktop_app.quality.mixing import SpeedFloor, bytes_of_bits, bytes_that_fit, measure_costs, plan_within
+from desktop_app.quality.mixing import measure_costs, plan_for
+from desktop_app.quality.target import MixtureTarget
 from models.errors import ZhiyinError
 from models.system_errors import OTHER_PLACE, cannot_write
 
@@ -168,23 +166,12 @@ def _planned(arguments: argparse.Namespace, request: ConvertRequest) -> Conversi
         costs = measure_costs(request, request.imatrix, lambda part, phase: line.show(part, PHASES[phase]))
     finally:
         line.clear()
-    floor = None if arguments.min_speed is None else SpeedFloor(arguments.min_speed, _computer())
-    if arguments.size is not None:
-        size = arguments.size
-    elif arguments.bits is not None:
-        size = bytes_of_bits(request, arguments.bits)
-    else:
-        size = bytes_that_fit(request, costs, _computer() if floor is None else floor.computer)
-    planned = plan_within(request, costs, size, floor)
+    target = MixtureTarget(arguments.size or 0, arguments.bits or 0.0)
+    planned = plan_for(request, costs, target, this_computer, arguments.min_speed)
     mixture = planned.request.mixture
     if mixture is not None and mixture.predicted_kl is not None:
         say(f"Predicted KL divergence from the original: {mixture.predicted_kl:.4f}.")
     return planned
-
-
-def _computer() -> Computer:
-    with Engine() as engine:
-        return computer_now(engine)
 
 
 def _save(path: Path, mixture: Mixture) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from desktop_app.library.ready_made import WAYS, Way
 from desktop_app.paths import record_file
+from desktop_app.quality.target import MixtureTarget
 from desktop_app.small_files import Parsed, SmallFile
 from models.errors import ZhiyinError, error_from_data
 
@@ -35,22 +36,45 @@ class Wanted:
     endpoint: str = ""
     way: Way = "auto"
     lora: tuple[str, ...] = ()
+    calibration: str | None = None
+    """The text of an importance matrix, "" our own; None: there is none."""
+    mixture: tuple[int, float] | None = None
+    """The size and the bits of a mixture by measurement; None: it is none."""
 
     @classmethod
     def of(cls, request: InstallRequest) -> Wanted:
         """Return what a request asks for."""
         is_path = isinstance(request.source, Path)
-        lora = tuple(map(str, request.lora))
-        return cls(str(request.source), is_path, request.quant, request.revision, request.endpoint, request.way, lora)
+        calibration, target = request.calibration, request.mixture
+        return cls(
+            str(request.source),
+            is_path,
+            request.quant,
+            request.revision,
+            request.endpoint,
+            request.way,
+            tuple(map(str, request.lora)),
+            None if calibration is None else str(calibration.text or ""),
+            None if target is None else (target.size, target.bits),
+        )
 
     @property
     def request(self) -> InstallRequest:
         """The request again."""
-        from desktop_app.library.install import InstallRequest
+        from desktop_app.library.install import Calibration, InstallRequest
 
-        source = Path(self.source) if self.is_path else self.source
-        lora = tuple(map(Path, self.lora))
-        return InstallRequest(source, self.quant, lora, self.revision, self.endpoint, way=self.way)
+        return InstallRequest(
+            Path(self.source) if self.is_path else self.source,
+            self.quant,
+            tuple(map(Path, self.lora)),
+            self.revision,
+            self.endpoint,
+            way=self.way,
+            calibration=None
+            if self.calibration is None
+            else Calibration(Path(self.calibration) if self.calibration else None),
+            mixture=None if self.mixture is None else MixtureTarget(*self.mixture),
+        )
 
     @property
     def name(self) -> str:
@@ -157,8 +181,30 @@ def _wanted(entry: Any) -> Wanted | None:
         texts = {name: entry[name] for name in ("source", "quant", "revision", "endpoint")}
         good = all(isinstance(text, str) for text in (*texts.values(), *entry["lora"]))
         if good and entry["source"] and entry["way"] in WAYS:
-            return Wanted(**texts, is_path=bool(entry["is_path"]), way=entry["way"], lora=tuple(entry["lora"]))
+            return Wanted(
+                **texts,
+                is_path=bool(entry["is_path"]),
+                way=entry["way"],
+                lora=tuple(entry["lora"]),
+                calibration=_calibration(entry.get("calibration")),
+                mixture=_mixture(entry.get("mixture")),
+            )
     return None
+
+
+def _calibration(entry: Any) -> str | None:
+    if entry is not None and not isinstance(entry, str):
+        raise TypeError(entry)
+    return entry
+
+
+def _mixture(entry: Any) -> tuple[int, float] | None:
+    if entry is None:
+        return None
+    size, bits = entry
+    if type(size) is not int or not 0 <= size < 1 << 62 or not 0 <= bits <= _MOST_BITS:
+        raise ValueError(entry)
+    return size, float(bits)
 
 
 def _ended(entry: Any) -> Ended | None:
@@ -171,5 +217,6 @@ def _ended(entry: Any) -> Ended | None:
     return None
 
 
+_MOST_BITS = 32
 _LATEST = 253_402_300_800.0
 """Seconds: the year 10,000."""

@@ -23,7 +23,8 @@ from desktop_app.library.ready_made import Way, better_deal
 from desktop_app.paths import data_folder, downloads_folder, models_folder
 from desktop_app.planning.configuration import Computer
 from desktop_app.processes.worker import Tell, in_process
-from models.errors import ZhiyinError
+from desktop_app.quality.target import MixtureTarget
+from models.errors import Cancelled, ZhiyinError
 from models.regular_file import read_regular
 from models.sentence import Sentence
 from models.system_errors import cannot_write
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from converter.pipeline import ConversionPlan, ConversionResult
 
 _PARTS = 1000
-"""Into which the making of an importance matrix is divided for its progress."""
+"""Into which what is measured before a conversion is divided for its progress."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ class InstallRequest:
     computer: Computer | None = None
     """What "auto" chooses for; None: this computer as it is now."""
     calibration: Calibration | None = None
-    """How the importance matrix is made of what is converted; None: there is none."""
+    """How the importance matrix is made of what is converted; None: there is none, or our own text's for a mixture."""
+    mixture: MixtureTarget | None = None
+    """The types are chosen by measuring what is converted; None: `quant` names them."""
 
 
 @dataclass(frozen=True)
@@ -229,17 +232,18 @@ def install_checkpoint(
         planned = plan(ConvertRequest(source, quant=request.quant, threads=request.threads, lora=request.lora))
         if request.quant == "auto":
             planned = fitted(planned, request.computer)
-        types = (
-            planned.recipe.name if request.calibration is None else f"{planned.recipe.name}+{request.calibration.name}"
-        )
+        types = _types_name(request, planned)
         out, current = None, False
         if download is not None:
             out, current = earlier_conversion(download.folder, source, download.commit, types)
-        if out is not None and current:
+        if out is not None and current and not (request.mixture is not None and request.mixture.fits):
             return Installed(out, planned.warnings)
-        if request.calibration is not None:
-            imatrix = stack.enter_context(_importance(source, request.calibration, on_progress, cancelled))
+        calibration = request.calibration or (Calibration() if request.mixture is not None else None)
+        if calibration is not None:
+            imatrix = stack.enter_context(_importance(source, calibration, on_progress, cancelled))
             planned = plan(replace(planned.request, quant=planned.recipe.name, imatrix=imatrix))
+        if request.mixture is not None:
+            planned = _measured(planned, request.mixture, request.computer, on_progress, cancelled)
         with _target(models_folder() / planned.out.name, out) as (out, work):
             if on_planned is not None:
                 on_planned(planned.written_to(out))
@@ -247,6 +251,41 @@ def install_checkpoint(
         if download is not None:
             note_conversion(download.folder, source, download.commit, types, made.path)
         return Installed(made.path, planned.warnings, made)
+
+
+def _types_name(request: InstallRequest, planned: ConversionPlan) -> str:
+    """Return what tells a conversion's types from others', without spaces."""
+    types = planned.recipe.name if request.mixture is None else request.mixture.name
+    return types if request.calibration is None else f"{types}+{request.calibration.name}"
+
+
+def _measured(
+    planned: ConversionPlan,
+    target: MixtureTarget,
+    computer: Computer | None,
+    on_progress: ProgressListener | None,
+    cancelled: Callable[[], bool] | None,
+) -> ConversionPlan:
+    """Return the plan with the types that lose least, found by measuring."""
+    from desktop_app.planning.automatic import this_computer
+    from desktop_app.quality.mixing import measure_costs, plan_for
+
+    request = planned.request
+    assert request.imatrix is not None  # noqa: S101 - made before
+    costs = measure_costs(request, request.imatrix, _teller(on_progress, cancelled))
+    return plan_for(request, costs, target, lambda: computer or this_computer())
+
+
+def _teller(on_progress: ProgressListener | None, cancelled: Callable[[], bool] | None) -> Callable[[float, str], None]:
+    """Return what hears of a part that is done, and of its phase; it raises where the work is to end."""
+
+    def tell(part: float, phase: str) -> None:
+        if cancelled is not None and cancelled():
+            raise Cancelled("Stopped.")
+        if on_progress is not None:
+            on_progress(Progress(int(_PARTS * part), _PARTS, 0, 1, phase, 0.0, None, "calibrating"))
+
+    return tell
 
 
 @contextmanager
@@ -259,10 +298,7 @@ def _importance(
     """Lend an importance matrix, made here."""
     from desktop_app.quality.importance import lent_importance
 
-    def tell(part: float, phase: str) -> None:
-        if on_progress is not None:
-            on_progress(Progress(int(_PARTS * part), _PARTS, 0, 1, phase, 0.0, None, "calibrating"))
-
+    tell = _teller(on_progress, cancelled)
     with lent_importance(source, tell, calibration.text, cancelled or (lambda: False)) as path:
         yield path
 

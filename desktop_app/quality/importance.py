@@ -31,6 +31,7 @@ from desktop_app.engine.results import Coverage
 from desktop_app.paths import data_folder, importance_folder
 from desktop_app.quality.chunks import CONTEXT, chunks_of, cut_chunks, read_text
 from desktop_app.quality.measurement import check_context
+from desktop_app.quality.memory import Room
 from desktop_app.quality.references import reference_identity, runnable
 from desktop_app.quality.texts import BUILT_IN, calibration_dialogues, calibration_prose
 from models.errors import Cancelled, ZhiyinError
@@ -78,6 +79,7 @@ def make_importance(
         settings = LoadSettings(
             context=request.context, batch=request.context, logit_rows=request.context, importance=True
         )
+        Room(engine).check(request.model, settings)
         engine.submit(Load(request.model, settings), loading).result()
         chunks = _chunks(engine, request)
         key = _key(request.model, chunks)

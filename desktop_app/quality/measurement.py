@@ -14,6 +14,7 @@ from desktop_app.engine.results import Divergences, ModelInfo
 from desktop_app.planning.footprint import recurrent_state
 from desktop_app.quality.chunks import CONTEXT, cut_chunks
 from desktop_app.quality.figures import Quality, perplexity_of, quality_of
+from desktop_app.quality.memory import Room
 from desktop_app.quality.references import reference_files, reference_identity, runnable, shrink_references
 from models.dynamic_rotary import is_beyond_trained_context
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -99,6 +100,7 @@ class _Run:
         self, engine: Engine, request: MeasureRequest, on_progress: Listener, cancelled: Callable[[], bool]
     ) -> None:
         self._engine = engine
+        self._room = Room(engine)
         self._request = request
         self._tell = on_progress
         self._cancelled = cancelled
@@ -174,6 +176,7 @@ class _Run:
         self._check(0, "load")
         context = self._request.context
         settings = LoadSettings(context=context, logit_rows=max(1, min(context - self._start, _MOST_ROWS)))
+        self._room.check(path, settings)
         return self._engine.submit(Load(path, settings), loading).result()
 
     def _check(self, part: float, phase: str, so_far: Sequence[float] = ()) -> None:

@@ -29,12 +29,14 @@ from converter.sensitivity import TensorErrors, tensor_errors
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Unload
 from desktop_app.paths import data_folder
-from desktop_app.planning.candidates import model_of_mixture
+from desktop_app.planning.candidates import model_of_mixture, model_of_quantizable
 from desktop_app.planning.configuration import Computer
 from desktop_app.planning.explanation import rate
+from desktop_app.planning.planner import Plan
 from desktop_app.planning.planner import plan as placed
 from desktop_app.quality.measurement import MeasureRequest, measure_in
 from desktop_app.quality.references import runnable
+from desktop_app.quality.target import MixtureTarget
 from desktop_app.quality.texts import BUILT_IN, probe_text
 from models.errors import ZhiyinError
 from models.gguf_constants import GGMLQuantizationType as Type
@@ -161,6 +163,35 @@ def plan_within(request: ConvertRequest, costs: Costs, size: int, floor: SpeedFl
     raise ZhiyinError("No mixture of exactly that size was found; ask for a slightly larger one.")
 
 
+def plan_for(
+    request: ConvertRequest,
+    costs: Costs,
+    target: MixtureTarget,
+    computer: Callable[[], Computer],
+    min_speed: float | None = None,
+) -> ConversionPlan:
+    """Return the plan of the best mixture for a target.
+
+    Args:
+        request: the source, and how it is converted.
+        costs: measured on it.
+        target: how large the file may be.
+        computer: asked where its free memory or its speed matters.
+        min_speed: tokens a second that the model has to write, as predicted; None: any.
+
+    Raises:
+        ZhiyinError: as `plan_within` and `bytes_that_fit`.
+    """
+    floor = None if min_speed is None else SpeedFloor(min_speed, computer())
+    if target.size:
+        size = target.size
+    elif target.bits:
+        size = bytes_of_bits(request, target.bits)
+    else:
+        size = bytes_that_fit(request, costs, computer() if floor is None else floor.computer)
+    return plan_within(request, costs, size, floor)
+
+
 def _fast_enough(request: ConvertRequest, costs: Costs, budget: int, floor: SpeedFloor) -> Mixture:
     """Return the best mixture with the lowest price of time that makes it fast enough."""
     quantizable = _quantizable(plan(replace(request, quant="F16", mixture=None)))
@@ -231,14 +262,19 @@ def bytes_that_fit(request: ConvertRequest, costs: Costs, computer: Computer) ->
     quantizable = _quantizable(plan(replace(request, quant="F16", mixture=None)))
     sizes = [[option.size for option in options] for options in costs.options.values()]
     least, most = sum(map(min, sizes)), sum(map(max, sizes))
-    smallest = placed(model_of_mixture(quantizable, costs.mixture(least)), computer)
+    usual = placed(model_of_quantizable(quantizable), computer).best
+    context = (usual.context if usual is not None else 0) or None  # a longer chat is not given up for a larger file
+
+    def run_in(budget: int) -> Plan:
+        return placed(model_of_mixture(quantizable, costs.mixture(budget)), computer, context=context)
+
+    smallest = run_in(least)
     if smallest.best is None:
         raise ZhiyinError("Not even the smallest mixture fits: {reason}", reason=smallest.reason)
     step = max(1, least // 1000)
     while most - least > step:
         middle = (least + most) // 2
-        fits = placed(model_of_mixture(quantizable, costs.mixture(middle)), computer).best is not None
-        least, most = (middle, most) if fits else (least, middle)
+        least, most = (middle, most) if run_in(middle).best is not None else (least, middle)
     return least + _fixed(request, costs)
 
 

@@ -74,7 +74,7 @@ class Dialogs(QObject):
         from desktop_app.ui.models.measure_dialog import MeasureDialog
 
         services = self._services
-        self._open(MeasureDialog(services.quality, model, services.library.models, self._window))
+        self._open(MeasureDialog(services.quality, services.models, model, services.library.models, self._window))
 
     def convert(self, request: InstallRequest) -> None:
         """Show what a source is, and convert or download it as the user likes."""

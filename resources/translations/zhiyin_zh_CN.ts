@@ -264,6 +264,10 @@
         <translation>没有写入（这种架构里没有对应的位置）：{names}（张量数：{count}）。</translation>
     </message>
     <message>
+        <source>Measuring {name} takes {needed:size} of memory, and {free:size} are free; close other programs or unload the model of the chats, then try again.</source>
+        <translation>测量 {name} 需要 {needed:size} 内存，而可用的有 {free:size}；请关闭其他程序或卸载对话所用的模型，然后重试。</translation>
+    </message>
+    <message>
         <source>NVIDIA&apos;s driver is not loaded; install it and start the computer again.</source>
         <translation>NVIDIA 驱动没有加载；请安装驱动并重新启动电脑。</translation>
     </message>
@@ -4639,6 +4643,10 @@
         <translation>已可使用。</translation>
     </message>
     <message>
+        <source>Measuring what coarser types cost the answers: {percent} %</source>
+        <translation>正在测量较粗的类型对回答的影响：{percent}%</translation>
+    </message>
+    <message>
         <source>Move down</source>
         <translation>下移</translation>
     </message>
@@ -4677,6 +4685,10 @@
     <message>
         <source>Try again</source>
         <translation>重试</translation>
+    </message>
+    <message>
+        <source>Trying each type on each tensor: {percent} %</source>
+        <translation>正在对每个张量试用各种类型：{percent}%</translation>
     </message>
     <message>
         <source>Trying it out…</source>
@@ -4844,6 +4856,10 @@
     <message>
         <source>chat model</source>
         <translation>对话模型</translation>
+    </message>
+    <message>
+        <source>measured</source>
+        <translation>实测混合</translation>
     </message>
     <message>
         <source>{count} parameters ({label})</source>
@@ -5735,6 +5751,10 @@
         <translation>这个模型正在读文本：{percent} %</translation>
     </message>
     <message>
+        <source>Unload the model of the chats meanwhile</source>
+        <translation>期间卸载对话所用的模型</translation>
+    </message>
+    <message>
         <source>{name} is being measured; this one can be when that is done.</source>
         <translation>正在测量 {name}；完成后才能测量这一个。</translation>
     </message>
@@ -5764,6 +5784,33 @@
     <message>
         <source>Previous version</source>
         <translation>上一个版本</translation>
+    </message>
+</context>
+<context>
+    <name>MixtureChoice</name>
+    <message>
+        <source> MB</source>
+        <translation> MB</translation>
+    </message>
+    <message>
+        <source>Each part of the model gets the type that this very model bears best, as measured on a text: of all files of this size it loses the least, and what is shown is what a usual one would lose. That takes about as long as twenty conversions, and {size} of the disk meanwhile.</source>
+        <translation>根据一段文本的实测，为模型的每个部分选用最适合它的类型：在同样大小的文件中损失最少；这里显示的是普通量化在此大小下的损失。用时约相当于二十次转换，期间占用磁盘 {size}。</translation>
+    </message>
+    <message>
+        <source>Measured mixture:</source>
+        <translation>实测混合量化：</translation>
+    </message>
+    <message>
+        <source>a file of so many megabytes</source>
+        <translation>指定文件大小</translation>
+    </message>
+    <message>
+        <source>as large as fits this computer</source>
+        <translation>本机能容纳的最大大小</translation>
+    </message>
+    <message>
+        <source>so many bits for each weight</source>
+        <translation>指定每个权重的位数</translation>
     </message>
 </context>
 <context>

@@ -264,6 +264,10 @@
         <translation>沒有寫入（這種架構裡沒有對應的位置）：{names}（張量數：{count}）。</translation>
     </message>
     <message>
+        <source>Measuring {name} takes {needed:size} of memory, and {free:size} are free; close other programs or unload the model of the chats, then try again.</source>
+        <translation>測量 {name} 需要 {needed:size} 記憶體，而可用的有 {free:size}；請關閉其他程式或卸載對話所用的模型，然後重試。</translation>
+    </message>
+    <message>
         <source>NVIDIA&apos;s driver is not loaded; install it and start the computer again.</source>
         <translation>NVIDIA 驅動程式沒有載入；請安裝驅動程式並重新啟動電腦。</translation>
     </message>
@@ -4639,6 +4643,10 @@
         <translation>已可使用。</translation>
     </message>
     <message>
+        <source>Measuring what coarser types cost the answers: {percent} %</source>
+        <translation>正在測量較粗的類型對回答的影響：{percent}%</translation>
+    </message>
+    <message>
         <source>Move down</source>
         <translation>下移</translation>
     </message>
@@ -4677,6 +4685,10 @@
     <message>
         <source>Try again</source>
         <translation>重試</translation>
+    </message>
+    <message>
+        <source>Trying each type on each tensor: {percent} %</source>
+        <translation>正在對每個張量試用各種類型：{percent}%</translation>
     </message>
     <message>
         <source>Trying it out…</source>
@@ -4844,6 +4856,10 @@
     <message>
         <source>chat model</source>
         <translation>對話模型</translation>
+    </message>
+    <message>
+        <source>measured</source>
+        <translation>實測混合</translation>
     </message>
     <message>
         <source>{count} parameters ({label})</source>
@@ -5735,6 +5751,10 @@
         <translation>這個模型正在讀文字：{percent} %</translation>
     </message>
     <message>
+        <source>Unload the model of the chats meanwhile</source>
+        <translation>期間卸載對話所用的模型</translation>
+    </message>
+    <message>
         <source>{name} is being measured; this one can be when that is done.</source>
         <translation>正在測量 {name}；完成後才能測量這一個。</translation>
     </message>
@@ -5764,6 +5784,33 @@
     <message>
         <source>Previous version</source>
         <translation>上一個版本</translation>
+    </message>
+</context>
+<context>
+    <name>MixtureChoice</name>
+    <message>
+        <source> MB</source>
+        <translation> MB</translation>
+    </message>
+    <message>
+        <source>Each part of the model gets the type that this very model bears best, as measured on a text: of all files of this size it loses the least, and what is shown is what a usual one would lose. That takes about as long as twenty conversions, and {size} of the disk meanwhile.</source>
+        <translation>根據一段文字的實測，為模型的每個部分選用最適合它的類型：在同樣大小的檔案中損失最少；這裡顯示的是一般量化在此大小下的損失。用時約相當於二十次轉換，期間占用磁碟 {size}。</translation>
+    </message>
+    <message>
+        <source>Measured mixture:</source>
+        <translation>實測混合量化：</translation>
+    </message>
+    <message>
+        <source>a file of so many megabytes</source>
+        <translation>指定檔案大小</translation>
+    </message>
+    <message>
+        <source>as large as fits this computer</source>
+        <translation>本機能容納的最大大小</translation>
+    </message>
+    <message>
+        <source>so many bits for each weight</source>
+        <translation>指定每個權重的位元數</translation>
     </message>
 </context>
 <context>

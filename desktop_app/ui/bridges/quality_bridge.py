@@ -27,6 +27,7 @@ class Measuring:
     original: Path
     progress: MeasuringProgress | None = None
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    on_end: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 class QualityBridge(QObject):
@@ -74,11 +75,11 @@ class QualityBridge(QObject):
 
         self._looking.run(find, on_done, lambda _: on_done([]))
 
-    def measure(self, model: InstalledModel, original: Path) -> None:
-        """Begin, unless something is measured already."""
+    def measure(self, model: InstalledModel, original: Path, on_end: Callable[[], None] = lambda: None) -> None:
+        """Begin, unless something is measured already; `on_end` is called when it is over, however that comes."""
         if self.current is not None:
             return
-        job = self.current = Measuring(model, original)
+        job = self.current = Measuring(model, original, on_end=on_end)
 
         def work() -> KeptQuality:
             from desktop_app.library.measuring import measure_in_process
@@ -110,9 +111,11 @@ class QualityBridge(QObject):
         self.kept = {**self.kept, job.model.path: kept}
         self.changed.emit()
         self.measured.emit(job.model, kept)
+        job.on_end()
 
     def _failed(self, job: Measuring, error: Exception) -> None:
         self.current = None
         self.changed.emit()
         if not isinstance(error, Cancelled):
             self.failed.emit(job.model, error)
+        job.on_end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, Signal
+from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from desktop_app.library.install import Calibration
@@ -25,6 +26,7 @@ class CalibrationChoice(QWidget):
         self._text: Path | None = None
         self._last = _NONE
         self._disk = 0
+        self._required = False
         self._label, self._ways, self._note = QLabel(), QComboBox(), QLabel(wordWrap=True)
         self._label.setBuddy(self._ways)
         self._note.setObjectName("muted")
@@ -48,10 +50,20 @@ class CalibrationChoice(QWidget):
             return None
         return Calibration(self._text if self._ways.currentIndex() == _OWN else None)
 
-    def offer(self, disk: int | None) -> None:
-        """Offer the choice, which takes `disk` bytes while the matrix is made; None: there is nothing to choose."""
-        self._disk = disk or 0
+    def offer(self, disk: int | None, *, required: bool = False) -> None:
+        """Offer the choice.
+
+        Args:
+            disk: bytes that it takes while the matrix is made; None: there is nothing to choose.
+            required: there has to be one, and what it takes is said elsewhere.
+        """
+        self._disk, self._required = disk or 0, required
         self.setVisible(disk is not None)
+        model = self._ways.model()
+        assert isinstance(model, QStandardItemModel)  # noqa: S101 - a combo box makes one
+        model.item(_NONE).setEnabled(not required)
+        way = _BUILT_IN if required and self._last == _NONE else self._last
+        self._ways.setCurrentIndex(way)
         self._retranslate()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
@@ -92,4 +104,4 @@ class CalibrationChoice(QWidget):
                 "With a large model that takes long, and {size} of the disk meanwhile."
             ).format(size=size(self._disk))
         )
-        self._note.setVisible(self._ways.currentIndex() != _NONE)
+        self._note.setVisible(self._ways.currentIndex() != _NONE and not self._required)

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from converter.hub.request import Description
 from desktop_app.library.install import InstallRequest, unused_path
+from desktop_app.library.mixture_offers import mixture_offers
 from desktop_app.library.source_facts import Assessment, SourceFacts, ways
 from desktop_app.paths import downloads_folder, free_space, models_folder
 from desktop_app.planning.footprint import RunShape, uses_graph_runner
@@ -37,10 +38,13 @@ from desktop_app.ui.models.fit import (
     choice_words,
     quality_meaning,
     quality_words,
+    reason,
     speed_number,
+    speed_words,
     verdict_words,
 )
 from desktop_app.ui.models.host_buttons import HostButtons
+from desktop_app.ui.models.mixture_choice import MixtureChoice
 from desktop_app.ui.models.model_details import ModelDetails
 from desktop_app.ui.models.way_choice import WayChoice
 from desktop_app.ui.widgets import theme
@@ -55,6 +59,8 @@ _ROWS = 10
 _QUANT = Qt.ItemDataRole.UserRole
 _FINE = ("F16", "Q8_0")
 """Quantizations that an importance matrix changes nothing in."""
+_MEASURED = "measured"
+"""The row of the mixture by measurement."""
 
 
 class ConversionDialog(FittingDialog):
@@ -76,6 +82,8 @@ class ConversionDialog(FittingDialog):
         self._settled.timeout.connect(self.fit)
         self._calibration = CalibrationChoice()
         self._calibration.changed.connect(self._calibration_chosen)
+        self._mixture = MixtureChoice()
+        self._mixture.changed.connect(self._mixture_chosen)
         self._make_widgets()
         self._lay_out()
         self._retranslate()
@@ -163,6 +171,7 @@ class ConversionDialog(FittingDialog):
             self._way,
             self._offers,
             self._models,
+            self._mixture,
             self._calibration,
             self._why,
             self._disk,
@@ -298,6 +307,9 @@ class ConversionDialog(FittingDialog):
         self._way.offer(facts if assessment is not None or self._judged else None, planned)
         offered = self._offered()
         automatic = planned if planned in offered else ""
+        self._mixture.offer(
+            mixture_offers(facts, assessment) if facts is not None and self._way.chosen is None else None
+        )
         for quant, count in offered.items():
             way = assessment.options.get(quant) if assessment is not None else None
             judged = ("", "") if way is None else (quality_words(way), speed_number(way))
@@ -312,11 +324,47 @@ class ConversionDialog(FittingDialog):
             self._offers.addTopLevelItem(item)
             if quant == (chosen if chosen in offered else automatic or min(offered, key=offered.__getitem__)):
                 self._offers.setCurrentItem(item)
+        self._add_mixture(is_chosen=chosen == _MEASURED)
         self._offers.setVisible(bool(offered))
         self._offers.blockSignals(False)
         rows = self._offers.topLevelItemCount()
         row = self._offers.sizeHintForRow(0) if rows else 0
         self._offers.setFixedHeight(self._offers.header().sizeHint().height() + rows * row + 4)
+
+    def _add_mixture(self, *, is_chosen: bool) -> None:
+        """Add the row of the mixture by measurement, where there is one."""
+        if self._mixture.option is None:
+            return
+        item = QTreeWidgetItem()
+        item.setData(0, _QUANT, _MEASURED)
+        item.setToolTip(2, quality_meaning())
+        for column in (1, 3):
+            item.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._offers.addTopLevelItem(item)
+        self._show_mixture(item)
+        if is_chosen:
+            self._offers.setCurrentItem(item)
+
+    def _show_mixture(self, item: QTreeWidgetItem) -> None:
+        option = self._mixture.option
+        assert option is not None  # noqa: S101 - its row is there
+        texts = (
+            self.tr("measured"),
+            f"≈\u2009{size(self._mixture.file_size)}",
+            quality_words(option),
+            speed_number(option),
+            verdict_words(option.verdict),
+        )
+        for column, text in enumerate(texts):
+            item.setText(column, text)
+        item.setIcon(4, icon("fit", getattr(theme.current(), COLOURS[option.verdict])))
+
+    def _mixture_chosen(self) -> None:
+        item = self._offers.currentItem()
+        if item is not None and item.data(0, _QUANT) == _MEASURED:
+            self._show_mixture(item)
+        self._show_choice()
+        self._settled.start()
 
     def _offered(self) -> Mapping[str, int]:
         """Return the bytes of each quantization by the way that is chosen, from exact to small."""
@@ -341,7 +389,8 @@ class ConversionDialog(FittingDialog):
         model = facts.model
         if uses_graph_runner(model.architecture, model.parameters, RunShape(CONTEXT)):
             return None  # llama.cpp's own runner collects it
-        return max(facts.offers.values(), default=None)
+        exact = max(facts.offers.values(), default=None)
+        return 2 * exact if exact is not None and quant == _MEASURED else exact  # the original, and one file to try
 
     def _badge(self, quant: str, automatic: str) -> str:
         assessment = self._assessment
@@ -365,7 +414,10 @@ class ConversionDialog(FittingDialog):
             why = self._reasons(quant)
         self._why.setText(why)
         self._why.setVisible(bool(why))
-        self._calibration.offer(self._calibration_disk(quant))
+        is_mixture = quant == _MEASURED
+        disk = self._calibration_disk(quant)
+        self._mixture.show_for(disk if is_mixture else None)
+        self._calibration.offer(disk, required=is_mixture)
         needed, enough = self._room(facts, quant) if facts is not None and not facts.models else ("", True)
         self._disk.setText(needed)
         self._disk.setProperty("kind", "plain" if enough else "failure")
@@ -383,11 +435,17 @@ class ConversionDialog(FittingDialog):
             return "" if self._judged else self.tr("Finding out what this computer can run…")
         if assessment.plan is not None and assessment.plan.best is None:
             return translated(assessment.plan.reason)
-        return choice_words(assessment, quant).replace("\n", " · ")
+        option = self._mixture.option if quant == _MEASURED else None
+        words = (
+            choice_words(assessment, quant)
+            if option is None
+            else "\n".join(filter(None, (reason(option), speed_words(option))))
+        )
+        return words.replace("\n", " · ")
 
     def _room(self, facts: SourceFacts, quant: str) -> tuple[str, bool]:
         """Return what the disk has to hold and has, and whether that is enough."""
-        made = self._offered().get(quant, 0)
+        made = self._mixture.file_size if quant == _MEASURED else self._offered().get(quant, 0)
         if facts.ready or self._way.chosen is not None:
             fetched, made = made, 0
         else:
@@ -423,7 +481,7 @@ class ConversionDialog(FittingDialog):
         return self._offered().get(quant, 0) if ready else facts.download
 
     def _target_of(self, facts: SourceFacts, quant: str) -> Path | None:
-        if facts.model is None or not facts.file_name or self._way.chosen is not None:
+        if facts.model is None or not facts.file_name or self._way.chosen is not None or quant == _MEASURED:
             return None
         return unused_path(models_folder() / facts.name_in(quant))
 
@@ -446,6 +504,12 @@ class ConversionDialog(FittingDialog):
             request = replace(request, source=ready.source, revision=ready.revision)
         elif self._way.is_choice or self._calibration.chosen is not None:
             request = replace(request, way="convert")
-        request = replace(request, quant=quant, calibration=self._calibration.chosen)
+        mixture = self._mixture.target if quant == _MEASURED else None
+        request = replace(
+            request,
+            quant=quant if mixture is None else "auto",
+            calibration=self._calibration.chosen,
+            mixture=mixture,
+        )
         self._bridge.install(request, fetches=self._fetches(quant))
         self.accept()

@@ -234,9 +234,13 @@ class ConversionCard(QFrame):
     def _progress_words(self, progress: Progress) -> str:
         if progress.phase == "calibrating":
             percent = int(100 * progress.bytes_done / max(1, progress.bytes_total))
-            reads = self.tr("The whole model reads a text: {percent} %")
+            phases = {
+                "read": self.tr("The whole model reads a text: {percent} %"),
+                "sensitivity": self.tr("Trying each type on each tensor: {percent} %"),
+                "probe": self.tr("Measuring what coarser types cost the answers: {percent} %"),
+            }
             converts = self.tr("Preparing the whole model for the text: {percent} %")
-            return (reads if progress.item == "read" else converts).format(percent=percent)
+            return phases.get(progress.item, converts).format(percent=percent)
         if progress.retry is not None:
             return self._retry_words(progress.retry)
         if not progress.bytes_total:

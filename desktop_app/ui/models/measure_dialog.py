@@ -21,10 +21,12 @@ from PySide6.QtWidgets import (
 from shiboken6 import isValid
 
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.planning.planner import DOES_NOT_FIT
 from desktop_app.quality.kept import in_words
 from desktop_app.ui.bridges.quality_bridge import QualityBridge
 from desktop_app.ui.i18n.formats import model_details, number
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.models.model_session import ModelSession
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.restyling import restyle
@@ -43,13 +45,14 @@ class MeasureDialog(FittingDialog):
     def __init__(
         self,
         bridge: QualityBridge,
+        session: ModelSession,
         model: InstalledModel,
         others: Sequence[InstalledModel],
         parent: QWidget | None = None,
     ) -> None:
         """Look for the original."""
         super().__init__(_WIDTH, parent)
-        self._bridge, self._model = bridge, model
+        self._bridge, self._session, self._model = bridge, session, model
         self._error: Exception | None = None
         self._title, self._details = ElidedLabel(), QLabel()
         self._title.setObjectName("dialogTitle")
@@ -76,6 +79,8 @@ class MeasureDialog(FittingDialog):
         self._measure = self._buttons.addButton("", QDialogButtonBox.ButtonRole.ActionRole)
         self._measure.setObjectName("primary")
         self._measure.clicked.connect(self._act)
+        self._unload = QPushButton()
+        self._unload.clicked.connect(self._measure_alone)
         self._buttons.rejected.connect(self.reject)
         self._lay_out()
         bridge.changed.connect(self._refresh)
@@ -103,6 +108,7 @@ class MeasureDialog(FittingDialog):
             column.addWidget(widget)
         column.addLayout(original)
         column.addWidget(self._state)
+        column.addWidget(self._unload, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._bar)
         column.addStretch()
         self.set_content(page, self._buttons)
@@ -134,6 +140,22 @@ class MeasureDialog(FittingDialog):
             self._error = None
             self._bridge.measure(self._model, self._originals.currentData())
 
+    def _measure_alone(self) -> None:
+        """Measure without the model of the chats, which is loaded again afterwards."""
+        chats, original = self._session.state.model, self._originals.currentData()
+        if chats is None or self._bridge.current is not None:
+            return
+        self._error = None
+        session, bridge, model = self._session, self._bridge, self._model
+        session.unload(lambda: bridge.measure(model, original, lambda: session.choose(chats)))
+        self._refresh()
+
+    def _can_unload(self) -> bool:
+        """Tell whether the model of the chats takes the memory that was lacking."""
+        chats = self._session.state.model
+        lacking = self._error is not None and getattr(self._error, "code", "") == DOES_NOT_FIT
+        return lacking and self._bridge.current is None and chats is not None and not chats.remote
+
     def _failed(self, model: InstalledModel, error: Exception) -> None:
         if model.path == self._model.path:
             self._error = error
@@ -152,6 +174,7 @@ class MeasureDialog(FittingDialog):
         )
         self._label.setText(self.tr("Its original, a checkpoint or a more exact GGUF file:"))
         self._originals.setPlaceholderText(self.tr("Not known: choose it"))
+        self._unload.setText(self.tr("Unload the model of the chats meanwhile"))
         self._file.setText(self.tr("File…"))
         self._folder.setText(self.tr("Folder…"))
         self._buttons.button(QDialogButtonBox.StandardButton.Close).setText(self.tr("Close"))
@@ -169,6 +192,7 @@ class MeasureDialog(FittingDialog):
         stopping = job is not None and job.stop.is_set()
         self._measure.setEnabled((mine and not stopping) or (job is None and self._originals.currentIndex() >= 0))
         self._bar.setVisible(mine)
+        self._unload.setVisible(self._can_unload())
         words = self._state_words()
         changed = self._state.isHidden() == bool(words)
         self._state.setText(words)

@@ -17,11 +17,20 @@ from desktop_app.library.download_record import (
     keep_unfinished,
     read_record,
 )
-from desktop_app.library.install import InstallRequest
+from desktop_app.library.install import Calibration, InstallRequest
 from desktop_app.paths import record_file
+from desktop_app.quality.target import MixtureTarget
 from models.errors import ZhiyinError
 
-TEA = InstallRequest("org/tea", "Q8_0", revision="v2", endpoint="https://hf-mirror.com", way="convert")
+TEA = InstallRequest(
+    "org/tea",
+    "Q8_0",
+    revision="v2",
+    endpoint="https://hf-mirror.com",
+    way="convert",
+    calibration=Calibration(Path("notes.txt")),
+    mixture=MixtureTarget(bits=4.5),
+)
 
 
 @pytest.mark.usefixtures("data_home")
@@ -68,7 +77,8 @@ def test_damaged_entries_are_left_out(broken: dict[str, object]) -> None:
     keep_unfinished([Wanted.of(TEA)])
     stored = json.loads(record_file().read_text("utf-8"))
     stored["ended"].append(stored["ended"][0] | broken)
-    stored["unfinished"] += [{**stored["unfinished"][0], "way": "by-air"}, 7]
+    wanted = stored["unfinished"][0]
+    stored["unfinished"] += [wanted | {"way": "by-air"}, wanted | {"mixture": [-1, 0]}, wanted | {"calibration": 3}, 7]
     record_file().write_text(json.dumps(stored), "utf-8")
     record = read_record()
     assert (len(record.ended), len(record.unfinished)) == (1, 1)

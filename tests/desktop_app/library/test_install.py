@@ -10,10 +10,13 @@ import pytest
 from converter.atomic_write import unfinished_folder
 from converter.gguf_header import read_gguf_header
 from converter.hub import repository
+from converter.mixtures import MIXTURE_KEY, read_mixture
+from converter.pipeline import ConvertRequest, plan
 from converter.progress import Progress
 from desktop_app.library.install import Calibration, InstallRequest, install
 from desktop_app.library.smoke_load import smoke_load
 from desktop_app.paths import models_folder
+from desktop_app.quality.target import MixtureTarget
 from models.errors import Cancelled
 from tests.support import hostile_answers as hostile
 from tests.support.checkpoints import write_checkpoint
@@ -84,6 +87,21 @@ def test_a_silent_host_is_said_and_left_before_it_is_known_what_to_fetch(monkeyp
         assert not host.closing.is_set()
     assert said[0].stalled
     assert not said[0].bytes_total
+
+
+@pytest.mark.slow
+def test_a_mixture_is_measured_before_the_conversion(tmp_path: Path) -> None:
+    source, progress = world_model(tmp_path, "7"), list[Progress]()
+    size = plan(ConvertRequest(source, quant="Q8_0")).size
+    made = install(InstallRequest(source, mixture=MixtureTarget(size=size)), progress.append)
+    assert {one.item for one in progress if one.phase == "calibrating"} >= {"read", "sensitivity", "probe"}
+    assert 0.995 * size <= made.path.stat().st_size <= size
+    mixture = read_mixture(made.path)
+    assert len(set(mixture.types.values())) > 1
+    assert MIXTURE_KEY in read_gguf_header(made.path).metadata
+    with pytest.raises(Cancelled):
+        install(InstallRequest(source, mixture=MixtureTarget(bits=8)), cancelled=lambda: True)
+    assert [path for path in models_folder().iterdir() if path.name.startswith(".")] == []
 
 
 @pytest.mark.slow

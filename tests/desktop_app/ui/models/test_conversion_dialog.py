@@ -8,16 +8,28 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QLineEdit, QListWidget, QMessageBox, QTreeWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QMessageBox,
+    QTreeWidget,
+)
 
 from converter.pipeline import ConvertRequest, plan
 from desktop_app.library.install import Calibration
 from desktop_app.paths import models_folder
+from desktop_app.quality.mixing import bytes_of_bits
+from desktop_app.quality.target import MixtureTarget
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.calibration_choice import CalibrationChoice
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.conversion_panel import ConversionCard
+from desktop_app.ui.models.mixture_choice import MixtureChoice
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.i18n.test_translations import CHINESE
 from tests.desktop_app.ui.models.test_conversions import checkpoint, names, publish
@@ -73,6 +85,7 @@ def test_a_dropped_folder_becomes_a_model_that_answers(person: Person, tmp_path:
     assert facts.startswith("LLaMA · ")
     assert "base model" in facts
     offers = rows(person, dialog)
+    assert offers.pop("measured")[1] == "fits"
     assert list(offers) == ["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q3_K_M", "Q2_K"]
     for quant, (bytes_, badge) in offers.items():
         assert bytes_ == size(plan(ConvertRequest(source, quant=quant)).size)
@@ -116,6 +129,46 @@ def test_an_importance_matrix_may_be_chosen(person: Person, tmp_path: Path) -> N
     assert ways.currentText() == "from notes.txt"
     choose(dialog, "F16")
     assert calibration.chosen is None
+
+
+def test_a_mixture_by_measurement_may_be_chosen(person: Person, tmp_path: Path) -> None:
+    source = checkpoint(tmp_path / "Tea-Chat", num_hidden_layers=3)
+    drop(person, source)
+    dialog = dialog_of(person)
+    bytes_ = {quant: plan(ConvertRequest(source, quant=quant)).size for quant in ("F16", "Q2_K")}
+    assert rows(person, dialog)["measured"][0] == f"≈\u2009{size(bytes_['F16'])}", "all of it fits"
+    mixture, calibration = dialog.findChild(MixtureChoice), dialog.findChild(CalibrationChoice)
+    assert not mixture.isVisible()
+    choose(dialog, "measured")
+    assert mixture.isVisible()
+    assert mixture.target == MixtureTarget()
+    assert calibration.chosen == Calibration(), "it needs an importance matrix"
+    assert f"{size(2 * bytes_['F16'])} of the disk meanwhile" in person.sentences(dialog)
+    ways, number = mixture.findChild(QComboBox), mixture.findChild(QDoubleSpinBox)
+    assert not number.isVisible()
+    ways.setCurrentIndex(2)
+    ways.activated.emit(2)
+    assert number.isVisible()
+    number.setValue(9.5)
+    assert mixture.target == MixtureTarget(bits=9.5)
+    assert mixture.file_size == pytest.approx(bytes_of_bits(ConvertRequest(source), 9.5), rel=0.01)
+    assert rows(person, dialog)["measured"] == (f"≈\u2009{size(mixture.file_size)}", "fits")
+    chosen = mixture.file_size
+    ways.setCurrentIndex(1)
+    ways.activated.emit(1)
+    assert number.value() == pytest.approx(chosen / 1e6, abs=0.01), "it goes on from there"
+    number.setValue(0)
+    assert number.value() == pytest.approx(bytes_["Q2_K"] / 1e6, abs=0.01), "no file is smaller"
+    choose(dialog, "Q4_K_M")
+    assert not mixture.isVisible()
+    assert calibration.chosen is None
+    choose(dialog, "measured")
+    person.services.conversions.hold(held=True)
+    person.click("Convert", dialog)
+    request = person.services.conversions.jobs[0].request
+    assert (request.quant, request.way) == ("auto", "convert")
+    assert request.mixture is not None
+    assert request.mixture.size == round(number.value() * 1e6)
 
 
 def test_a_single_file_of_rwkv_is_told_by_its_tensors(person: Person, tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ from PySide6.QtWidgets import QComboBox, QLabel, QMenu, QPushButton
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.results import Divergences
 from desktop_app.paths import models_folder, qualities_file
+from desktop_app.planning.planner import DOES_NOT_FIT
 from desktop_app.quality.figures import quality_of
 from desktop_app.quality.kept import Qualities
 from desktop_app.ui.models.measure_dialog import MeasureDialog
 from desktop_app.ui.models.model_picker import ModelPicker
+from models.errors import ZhiyinError
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_models import actions
 from tests.desktop_app.ui.models.test_removal import STARTER
@@ -56,6 +58,25 @@ def test_what_was_measured_is_shown_in_words(open_window: OpenWindow, starter_gg
     dialog = open_dialog(person, STARTER, "测量模型")
     assert "50" in result(dialog)
     assert "0.3750" in person.sentences(dialog)
+
+
+def test_where_the_chats_model_is_in_the_way_it_is_unloaded_meanwhile(open_window: OpenWindow, tmp_path: Path) -> None:
+    person = open_window()
+    person.wait(lambda: person.model_state == "ready")
+    dialog = open_dialog(person, STARTER)
+    assert not any("Unload" in words for words in person.buttons(dialog))
+    originals = dialog.findChild(QComboBox)
+    originals.addItem("gone.gguf", tmp_path / "gone.gguf")
+    originals.setCurrentIndex(originals.count() - 1)
+    starter = person.services.library.models[0]
+    person.services.quality.failed.emit(starter, ZhiyinError("There is no room.", code=DOES_NOT_FIT))
+    states = list[str]()
+    person.services.models.changed.connect(lambda: states.append(person.services.models.state.kind))
+    person.click("Unload the model of the chats meanwhile", dialog)
+    person.wait(lambda: "none" in states)
+    person.wait(lambda: person.services.quality.current is None and person.model_state == "ready")
+    assert "gone.gguf cannot be read" in person.sentences(dialog)
+    assert not any("Unload" in words for words in person.buttons(dialog)), "memory is not what it lacks now"
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ from desktop_app.ui.controllers.transfer import TransferController
 from desktop_app.ui.i18n.translate import LanguageKeeper
 from desktop_app.ui.models.model_session import EngineState, ModelSession
 from desktop_app.ui.widgets.fonts import use_fonts
+from desktop_app.ui.widgets.icons import draw_icons
 from desktop_app.ui.widgets.look import Look, larger
 from desktop_app.ui.widgets.theme import ThemeKeeper
 from models.errors import ZhiyinError
@@ -64,6 +65,7 @@ class Services(QObject):
         self._application = application
         self.settings = load_settings(settings_file())
         self.themes = ThemeKeeper(application, self)
+        self.themes.coming.connect(draw_icons)
         self._languages = LanguageKeeper()
         self._choose_look()
         self.themes.choose(self.settings.theme)

@@ -19,6 +19,16 @@ _SCALES = (1.0, 1.25, 1.5, 2.0, 3.0)
 _RESTYLED = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
 
 
+_drawn_so_far: set[tuple[str, str, int]] = set()
+"""Name, the colour's name in the theme, and size of the icons of buttons."""
+
+
+def draw_icons(colours: theme.Theme) -> None:
+    """Draw the icons of buttons in the colours of a theme, which takes longer than to show them."""
+    for name, colour, size in _drawn_so_far:
+        icon(name, getattr(colours, colour), size)
+
+
 def resource_path(*names: str) -> str:
     """Return the path of a file in resources/, for the parts of Qt that read files themselves."""
     return str(resources.FOLDER.joinpath(*names))
@@ -76,4 +86,5 @@ class IconButton(QToolButton):
         wanted = (self._icon, getattr(theme.current(), self._colour))
         if wanted != self._drawn:  # the events come many times for one change
             self._drawn = wanted
+            _drawn_so_far.add((self._icon, self._colour, self._size))
             self.setIcon(icon(*wanted, self._size))

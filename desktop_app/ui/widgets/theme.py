@@ -14,6 +14,7 @@ import resources
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.fonts import scale_font
 from desktop_app.ui.widgets.look import Look
+from desktop_app.ui.widgets.restyling import LaterStyling
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ class ThemeKeeper(QObject):
 
     changing = Signal()
     """Another theme comes in the next turn: what is costly to draw again may be taken away before."""
+    coming = Signal(Theme)
+    """The same, a turn later: what is drawn with these colours may be drawn before."""
     changed = Signal()
 
     def __init__(self, application: QApplication, parent: QObject) -> None:
@@ -158,6 +161,7 @@ class ThemeKeeper(QObject):
         self._theme: Theme | None = None
         self._look = Look()
         self._used: tuple[Theme, Look] | None = None
+        self._later = LaterStyling(self)
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply)
 
     @property
@@ -192,7 +196,11 @@ class ThemeKeeper(QObject):
             self._use_theme()
         else:
             self.changing.emit()
-            QTimer.singleShot(0, self, self._use_theme)
+            QTimer.singleShot(0, self, self._prepare)
+
+    def _prepare(self) -> None:
+        self.coming.emit(self.theme)
+        QTimer.singleShot(0, self, self._use_theme)
 
     def _use_theme(self) -> None:
         theme = self.theme
@@ -204,8 +212,18 @@ class ThemeKeeper(QObject):
         look.set_current(self._look)
         scale_font(self._application, self._look.text_size)
         self._application.setPalette(palette(theme))
-        self._application.setStyleSheet(style_sheet(theme, self._application.font().pointSizeF(), self._look))
-        self.changed.emit()
+        self._style(style_sheet(theme, self._application.font().pointSizeF(), self._look))
+        QTimer.singleShot(0, self, self.changed.emit)
+
+    def _style(self, sheet: str) -> None:
+        """Style every widget once.
+
+        In place of a sheet, Qt would style each widget as often as it has ancestors; from none, it does so once.
+        """
+        if self._application.styleSheet():
+            self._later.put_off(self._application.allWidgets())
+            self._application.setStyleSheet("")
+        self._application.setStyleSheet(sheet)
 
 
 _current = LIGHT

@@ -47,7 +47,7 @@ from desktop_app.ui.widgets.theme import DARK, LIGHT
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.gguf_reader import GGUFReader
 from tests.support.hub_server import HubServer, Repository
-from tests.support.window import Person
+from tests.support.window import Person, run_events
 
 
 def page_of(person: Person, section: SectionName) -> SettingsPage:
@@ -187,6 +187,15 @@ def _headings(person: Person) -> list[str]:
     return [chats.item(i).text() for i in range(chats.count())]
 
 
+def settled_height(person: Person) -> int:
+    """Return the height of the first message once it changes no more: the messages are made anew, a few at a time."""
+    heights = [0]
+    while len(heights) < 4 or len(set(heights[-3:])) > 1:
+        run_events(200)
+        heights.append(person.widgets[0].height() if person.widgets else -len(heights))
+    return heights[-1]
+
+
 def test_text_size_width_and_density_change_at_once_and_are_kept(person: Person, application: QApplication) -> None:
     person.ask("Hello")
     points = application.font().pointSizeF()
@@ -204,7 +213,7 @@ def test_text_size_width_and_density_change_at_once_and_are_kept(person: Person,
     person.wait(lambda: application.font().pointSizeF() == pytest.approx(points * 1.5, abs=0.1))
     page.close()
     person.wait(lambda: [w.height() for w in person.widgets] > heights)
-    tall = person.widgets[0].height()
+    tall = settled_height(person)
     page = page_of(person, "appearance")
     density = field(page, "Density")
     assert isinstance(density, QComboBox)

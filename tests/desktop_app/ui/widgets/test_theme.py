@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import QEvent
 from PySide6.QtGui import QPalette
-from PySide6.QtWidgets import QApplication, QFrame, QLineEdit
+from PySide6.QtWidgets import QApplication, QFrame, QLabel, QLineEdit, QPushButton, QWidget
 
 from desktop_app.chat.conversation import Message
 from desktop_app.ui.chat.message_edit import MessageEdit
@@ -12,8 +13,9 @@ from desktop_app.ui.chat.message_widget import Versions
 from desktop_app.ui.chat.question_widget import QuestionWidget
 from desktop_app.ui.chat.reply_widget import ReplyWidget
 from desktop_app.ui.markdown.view import MarkdownView
-from desktop_app.ui.widgets.icons import PADDING, IconButton
+from desktop_app.ui.widgets.icons import PADDING, IconButton, draw_icons, icon
 from desktop_app.ui.widgets.look import SIZES, Look, larger
+from desktop_app.ui.widgets.notice import Notice
 from desktop_app.ui.widgets.theme import DARK, LIGHT, Theme, ThemeKeeper, contrast, style_sheet
 from tests.support.window import run_events
 
@@ -100,12 +102,67 @@ def test_a_look_changes_the_font_and_comes_back(application: QApplication) -> No
     keeper.changed.connect(lambda: changed.append("changed"))
     keeper.choose("light")
     keeper.choose_look(Look(150, compact=True))
-    run_events(1)
+    run_events(20)
     assert application.font().pointSizeF() == pytest.approx(before * 1.5, abs=0.1)
     keeper.choose_look(Look())
     keeper.choose_look(Look(150, compact=True))
-    run_events(1)
+    run_events(20)
     assert len(changed) >= 3, "what was taken away for a change that was taken back comes again"
     keeper.choose_look(Look())
-    run_events(1)
+    run_events(20)
     assert application.font().pointSizeF() == pytest.approx(before, abs=0.1)
+
+
+class _Counting(QPushButton):
+    """Counts how often it is styled."""
+
+    styled = 0
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
+        super().changeEvent(event)
+        self.styled += event.type() == QEvent.Type.StyleChange
+
+
+def test_a_change_of_the_theme_styles_a_widget_once_however_deep_it_is(application: QApplication) -> None:
+    keeper = ThemeKeeper(application, application)
+    keeper.choose("light")
+    window = QWidget()
+    inner = window
+    for _ in range(8):
+        inner = QWidget(inner)
+    deep, hidden = _Counting(inner), QLabel(window)
+    hidden.setObjectName("muted")
+    hidden.hide()
+    window.show()
+    hidden.ensurePolished()
+    run_events(20)
+    before = deep.styled
+    keeper.choose("dark")
+    run_events(50)
+    assert deep.styled - before == 2, "without a sheet, and with the new one"
+    hidden.show()
+    assert hidden.palette().color(QPalette.ColorRole.WindowText).name() == DARK.muted
+    keeper.choose("light")
+    run_events(50)
+    assert hidden.palette().color(QPalette.ColorRole.WindowText).name() == LIGHT.muted
+
+
+def test_icons_of_buttons_are_drawn_before_the_theme_comes(application: QApplication) -> None:
+    button = IconButton("close")
+    draw_icons(DARK)
+    drawn = icon.cache_info().misses
+    assert not button.icon().isNull()
+    icon("close", DARK.muted, 18)
+    assert icon.cache_info().misses == drawn
+
+
+def test_a_widget_whose_properties_change_looks_so_at_once(application: QApplication) -> None:
+    ThemeKeeper(application, application).choose("light")
+    run_events(20)
+    notice = Notice()
+    notice.say("Something is wrong.")
+    notice.show()
+    text = notice.findChild(QLabel)
+    assert text.palette().color(QPalette.ColorRole.WindowText).name() == LIGHT.on_warning
+    notice.say("Something was done.", kind="plain")
+    assert text.palette().color(QPalette.ColorRole.WindowText).name() == LIGHT.text

@@ -35,6 +35,8 @@ class Pages(QStackedWidget):
     catalogue_asked = Signal()
     catalogue_left = Signal()
     import_asked = Signal()
+    attach_asked = Signal()
+    """Files for a question to two models are to be chosen."""
     get_asked = Signal(object)
     """An offer of the catalogue is to be fetched."""
     look_asked = Signal(object)
@@ -152,6 +154,10 @@ class Pages(QStackedWidget):
         page.closed.connect(self.back_to_chat)
         page.closed.connect(self.left)
         page.catalogue_asked.connect(self.catalogue_asked)
+        page.attach_asked.connect(self.attach_asked)
+        page.cleared.connect(comparing.clear)
+        comparing.begun.connect(page.begin_turn)
+        comparing.cleared.connect(page.clear)
         comparing.heard.connect(page.show_answer)
         comparing.refused.connect(page.refuse)
         comparing.busy_changed.connect(page.set_busy)
@@ -199,7 +205,8 @@ class Pages(QStackedWidget):
     def open_comparison(self) -> None:
         """Let the user ask two models."""
         self._close_settings()
-        self.comparison.set_models(self._services.library.models, self._services.models.state.model)
+        models = [model for model in self._services.library.everywhere if not model.measures]
+        self.comparison.set_models(models, self._services.models.state.model)
         self.setCurrentWidget(self.comparison)
         self.turned.emit()
         self.comparison.field.setFocus()

@@ -202,6 +202,7 @@ class MainWindow(QMainWindow):
         pages.turned.connect(self._page_turned)
         pages.left.connect(self._focus.go_home)
         pages.trash_asked.connect(self._dialogs.trash)
+        pages.attach_asked.connect(self._dialogs.attach)
         pages.tools_changed.connect(self._tools.show)
         pages.welcome.suggested.connect(lambda text: self._chat_actions.send(Draft(text)))
         pages.catalogue_left.connect(self._back_to_chat)
@@ -414,6 +415,9 @@ class MainWindow(QMainWindow):
         self._focus.go_home()
 
     def _attach(self, attachment: Attachment) -> None:
+        if self._pages.in_comparison:
+            self._pages.comparison.attach(attachment)
+            return
         self._composer.attach(attachment)
         self._back_to_chat()
 

@@ -4470,6 +4470,14 @@
         <translation>同时提问</translation>
     </message>
     <message>
+        <source>Ask both further</source>
+        <translation>继续同时提问</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>添加附件</translation>
+    </message>
+    <message>
         <source>Back to the chat</source>
         <translation>返回对话</translation>
     </message>
@@ -4480,6 +4488,10 @@
     <message>
         <source>Get models</source>
         <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>New question</source>
+        <translation>新问题</translation>
     </message>
     <message>
         <source>Question</source>
@@ -7279,32 +7291,8 @@
         <translation>用这个回答继续</translation>
     </message>
     <message>
-        <source>Loading the model…</source>
-        <translation>正在加载模型…</translation>
-    </message>
-    <message>
         <source>Model</source>
         <translation>模型</translation>
-    </message>
-    <message>
-        <source>Stopped.</source>
-        <translation>已停止。</translation>
-    </message>
-    <message>
-        <source>The model answered nothing.</source>
-        <translation>模型没有给出任何回答。</translation>
-    </message>
-    <message>
-        <source>Thinking…</source>
-        <translation>正在思考…</translation>
-    </message>
-    <message>
-        <source>Waits.</source>
-        <translation>等待中。</translation>
-    </message>
-    <message>
-        <source>{speed} tokens/s</source>
-        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 <context>
@@ -7354,6 +7342,33 @@
     <message>
         <source>{name} works, and offers no tools.</source>
         <translation>{name} 可以使用，但没有提供工具。</translation>
+    </message>
+</context>
+<context>
+    <name>_Turn</name>
+    <message>
+        <source>Loading the model…</source>
+        <translation>正在加载模型…</translation>
+    </message>
+    <message>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
+    </message>
+    <message>
+        <source>The model answered nothing.</source>
+        <translation>模型没有给出任何回答。</translation>
+    </message>
+    <message>
+        <source>Thinking…</source>
+        <translation>正在思考…</translation>
+    </message>
+    <message>
+        <source>Waits.</source>
+        <translation>等待中。</translation>
+    </message>
+    <message>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 </TS>

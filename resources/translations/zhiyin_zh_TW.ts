@@ -1328,10 +1328,6 @@
         <translation>{seconds} 秒內幾乎沒有收到資料</translation>
     </message>
     <message>
-        <source>this system lacks {libraries}; window and engine need them{command}</source>
-        <translation>系統缺少 {libraries}，視窗和引擎需要它們{command}</translation>
-    </message>
-    <message>
         <source>no model is installed; convert or import one</source>
         <translation>還沒有安裝模型；請轉換或匯入一個</translation>
     </message>
@@ -1402,6 +1398,10 @@
     <message>
         <source>there is none</source>
         <translation>一個也沒有</translation>
+    </message>
+    <message>
+        <source>this system lacks {libraries}; window and engine need them{command}</source>
+        <translation>系統缺少 {libraries}，視窗和引擎需要它們{command}</translation>
     </message>
     <message>
         <source>tokenizer.model and tokenizer.json in {folder} differ in {count} tokens ({names}); tokenizer.json counts, as in transformers.</source>
@@ -1738,6 +1738,10 @@
     <message>
         <source>{name} comes with the application and cannot be removed.</source>
         <translation>{name} 是應用自帶的，不能移除。</translation>
+    </message>
+    <message>
+        <source>{name} comes with the application and keeps its name.</source>
+        <translation>{name} 是應用程式內建的，名稱不能更改。</translation>
     </message>
     <message>
         <source>{name} does not come as it was asked for: the server sends another part of it; {elsewhere}.</source>
@@ -3479,10 +3483,6 @@
         <source>{width}, as LLaMA {size}</source>
         <translation>{width}（相當於 LLaMA {size}）</translation>
     </message>
-    <message>
-        <source>{name} comes with the application and keeps its name.</source>
-        <translation>{name} 是應用程式內建的，名稱不能更改。</translation>
-    </message>
 </context>
 <context>
     <name>AboutSection</name>
@@ -4470,6 +4470,14 @@
         <translation>同時提問</translation>
     </message>
     <message>
+        <source>Ask both further</source>
+        <translation>繼續同時提問</translation>
+    </message>
+    <message>
+        <source>Attach files</source>
+        <translation>新增附件</translation>
+    </message>
+    <message>
         <source>Back to the chat</source>
         <translation>返回對話</translation>
     </message>
@@ -4480,6 +4488,10 @@
     <message>
         <source>Get models</source>
         <translation>取得模型</translation>
+    </message>
+    <message>
+        <source>New question</source>
+        <translation>新問題</translation>
     </message>
     <message>
         <source>Question</source>
@@ -5920,6 +5932,33 @@
     </message>
 </context>
 <context>
+    <name>ModelSettingsDialog</name>
+    <message>
+        <source>As for all models</source>
+        <translation>與所有模型相同</translation>
+    </message>
+    <message>
+        <source>Automatic</source>
+        <translation>自動</translation>
+    </message>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Settings of {name}</source>
+        <translation>{name} 的設定</translation>
+    </message>
+    <message>
+        <source>Threads</source>
+        <translation>執行緒數</translation>
+    </message>
+    <message>
+        <source>What you do not change here is as in the settings of all models.</source>
+        <translation>這裡沒有更改的項目，與所有模型的設定相同。</translation>
+    </message>
+</context>
+<context>
     <name>ModelsSection</name>
     <message>
         <source>Folder of models</source>
@@ -5944,6 +5983,10 @@
 </context>
 <context>
     <name>MyModelsDialog</name>
+    <message>
+        <source>, </source>
+        <translation>、</translation>
+    </message>
     <message>
         <source>Close</source>
         <translation>關閉</translation>
@@ -6005,6 +6048,14 @@
         <translation>主機列出的 SHA-256：{digest}</translation>
     </message>
     <message>
+        <source>Settings of its own: {names}</source>
+        <translation>個別設定：{names}</translation>
+    </message>
+    <message>
+        <source>Settings of its own…</source>
+        <translation>個別設定…</translation>
+    </message>
+    <message>
         <source>Show in the folder</source>
         <translation>在資料夾中顯示</translation>
     </message>
@@ -6029,34 +6080,6 @@
         <translation>正在寫入 {path}…</translation>
     </message>
     <message>
-        <source>not known</source>
-        <translation>未知</translation>
-    </message>
-    <message>
-        <source>{origin}, as it was published</source>
-        <translation>{origin}，發佈時的原檔案</translation>
-    </message>
-    <message>
-        <source>{origin}, converted here</source>
-        <translation>{origin}，在本機轉換</translation>
-    </message>
-    <message>
-        <source>{path} can be opened by Zhiyin on any computer.</source>
-        <translation>任何電腦上的知音都可以開啟 {path}。</translation>
-    </message>
-    <message>
-        <source>, </source>
-        <translation>、</translation>
-    </message>
-    <message>
-        <source>Settings of its own: {names}</source>
-        <translation>個別設定：{names}</translation>
-    </message>
-    <message>
-        <source>Settings of its own…</source>
-        <translation>個別設定…</translation>
-    </message>
-    <message>
         <source>choice of words</source>
         <translation>取樣</translation>
     </message>
@@ -6073,8 +6096,24 @@
         <translation>無</translation>
     </message>
     <message>
+        <source>not known</source>
+        <translation>未知</translation>
+    </message>
+    <message>
         <source>threads</source>
         <translation>執行緒數</translation>
+    </message>
+    <message>
+        <source>{origin}, as it was published</source>
+        <translation>{origin}，發佈時的原檔案</translation>
+    </message>
+    <message>
+        <source>{origin}, converted here</source>
+        <translation>{origin}，在本機轉換</translation>
+    </message>
+    <message>
+        <source>{path} can be opened by Zhiyin on any computer.</source>
+        <translation>任何電腦上的知音都可以開啟 {path}。</translation>
     </message>
 </context>
 <context>
@@ -7252,32 +7291,8 @@
         <translation>用這個回答繼續</translation>
     </message>
     <message>
-        <source>Loading the model…</source>
-        <translation>正在載入模型…</translation>
-    </message>
-    <message>
         <source>Model</source>
         <translation>模型</translation>
-    </message>
-    <message>
-        <source>Stopped.</source>
-        <translation>已停止。</translation>
-    </message>
-    <message>
-        <source>The model answered nothing.</source>
-        <translation>模型沒有給出任何回答。</translation>
-    </message>
-    <message>
-        <source>Thinking…</source>
-        <translation>正在思考…</translation>
-    </message>
-    <message>
-        <source>Waits.</source>
-        <translation>等待中。</translation>
-    </message>
-    <message>
-        <source>{speed} tokens/s</source>
-        <translation>{speed} 詞元/秒</translation>
     </message>
 </context>
 <context>
@@ -7330,30 +7345,30 @@
     </message>
 </context>
 <context>
-    <name>ModelSettingsDialog</name>
+    <name>_Turn</name>
     <message>
-        <source>As for all models</source>
-        <translation>與所有模型相同</translation>
+        <source>Loading the model…</source>
+        <translation>正在載入模型…</translation>
     </message>
     <message>
-        <source>Automatic</source>
-        <translation>自動</translation>
+        <source>Stopped.</source>
+        <translation>已停止。</translation>
     </message>
     <message>
-        <source>Close</source>
-        <translation>關閉</translation>
+        <source>The model answered nothing.</source>
+        <translation>模型沒有給出任何回答。</translation>
     </message>
     <message>
-        <source>Settings of {name}</source>
-        <translation>{name} 的設定</translation>
+        <source>Thinking…</source>
+        <translation>正在思考…</translation>
     </message>
     <message>
-        <source>Threads</source>
-        <translation>執行緒數</translation>
+        <source>Waits.</source>
+        <translation>等待中。</translation>
     </message>
     <message>
-        <source>What you do not change here is as in the settings of all models.</source>
-        <translation>這裡沒有更改的項目，與所有模型的設定相同。</translation>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} 詞元/秒</translation>
     </message>
 </context>
 </TS>

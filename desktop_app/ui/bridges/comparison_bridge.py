@@ -1,4 +1,4 @@
-"""One question to two models, for the window: asked on a thread, heard on the window's."""
+"""A question to two models, for the window: asked on a thread, heard on the window's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from desktop_app.ui.bridges.background import Background
 
 if TYPE_CHECKING:
     from desktop_app.chat.comparison import Answer, Comparison
+    from desktop_app.chat.conversation import Message
 
 
 class ComparisonBridge(QObject):
@@ -34,14 +35,19 @@ class ComparisonBridge(QObject):
         """An answer is on its way."""
         return self._current is not None
 
-    def ask(self, models: Sequence[InstalledModel], question: str, settings: Settings) -> None:
-        """Ask; `heard` tells how far each model is, by its number."""
+    def ask(
+        self,
+        models: Sequence[InstalledModel],
+        paths: Sequence[Sequence[Message]],
+        settings: Settings,
+    ) -> None:
+        """Ask as `Comparison` does; `heard` tells how far each model is, by its number."""
         from desktop_app.chat.comparison import Comparison
 
         def tell(number: int, answer: Answer) -> None:
             self._asking.post(lambda: self.heard.emit(number, answer) if self._current is current else None)
 
-        current = self._current = Comparison(models, question, settings, tell)
+        current = self._current = Comparison(models, paths, settings, tell)
         self._asking.run(current.run, lambda _: self._end(), lambda _: self._end())
 
     def stop(self) -> None:

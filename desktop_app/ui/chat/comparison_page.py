@@ -1,4 +1,4 @@
-"""The page on which two models answer one question, each in its column."""
+"""The page on which two models answer the same questions, each in its column."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
+from desktop_app.chat.attachment import Attachment, Draft
 from desktop_app.chat.comparison import Answer
 from desktop_app.chat.reasoning import THINKING_SECONDS, split_reasoning
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.message_edit import MessageEdit, mark_focus
+from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.reasoning_box import Thought
 from desktop_app.ui.i18n.formats import number as number_words
 from desktop_app.ui.i18n.sentences import translated
@@ -24,11 +26,14 @@ _FRAME_MS = 33
 class ComparisonPage(QWidget):
     """Asks two models and shows what they answer."""
 
-    asked = Signal(list, str)
-    """The two models and the question."""
+    asked = Signal(list, object)
+    """The two models and the question, a `Draft`."""
+    attach_asked = Signal()
+    cleared = Signal()
+    """The next question is to be the first one."""
     stopped = Signal()
     kept = Signal(int)
-    """The number of the answer that the user goes on with."""
+    """The number of the model that the user goes on with."""
     closed = Signal()
     catalogue_asked = Signal()
 
@@ -42,7 +47,13 @@ class ComparisonPage(QWidget):
         self._close.clicked.connect(self.closed)
         self.field = MessageEdit()
         self.field.submitted.connect(self._ask)
-        self.field.textChanged.connect(self._refresh)
+        self._message = MessageField(self.field)
+        self._message.changed.connect(self._refresh)
+        self._attach = IconButton("attach", size=18)
+        self._attach.clicked.connect(self.attach_asked)
+        self._anew = QPushButton()
+        self._anew.clicked.connect(self.cleared)
+        self._anew.hide()
         self._ask_both = QPushButton()
         self._ask_both.setObjectName("primary")
         self._ask_both.clicked.connect(self._act)
@@ -64,6 +75,27 @@ class ComparisonPage(QWidget):
         for place, column in enumerate(self._columns):
             column.set_models(models, ordered[place] if place < len(ordered) else None)
         self._refresh()
+
+    def attach(self, attachment: Attachment) -> None:
+        """Put a file into the question."""
+        self._message.attach(attachment)
+        self.field.setFocus()
+
+    def begin_turn(self, question: Draft) -> None:
+        """Show a question that is on its way, below what was asked before."""
+        for column in self._columns:
+            column.begin_turn(question)
+        self._message.set_draft(Draft())
+        self._anew.show()
+        self._retranslate()
+
+    def clear(self) -> None:
+        """Show no question and no answer."""
+        for column in self._columns:
+            column.clear()
+        self._anew.hide()
+        self._retranslate()
+        self.field.setFocus()
 
     def show_answer(self, number: int, answer: Answer) -> None:
         """Show how far a model is."""
@@ -90,12 +122,14 @@ class ComparisonPage(QWidget):
     def _lay_out(self) -> None:
         head, box, columns = QHBoxLayout(), QFrame(), QHBoxLayout()
         head.addWidget(self._title, 1)
+        head.addWidget(self._anew, 0, Qt.AlignmentFlag.AlignTop)
         head.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
         box.setObjectName("compareBox")
         mark_focus(box, self.field)
         row = QHBoxLayout(box)
         row.setContentsMargins(8, 8, 8, 8)
-        row.addWidget(self.field, 1)
+        row.addWidget(self._attach, 0, Qt.AlignmentFlag.AlignBottom)
+        row.addWidget(self._message, 1)
         row.addWidget(self._ask_both, 0, Qt.AlignmentFlag.AlignBottom)
         columns.setSpacing(16)
         for column in self._columns:
@@ -114,8 +148,11 @@ class ComparisonPage(QWidget):
     def _retranslate(self) -> None:
         self._title.setText(self.tr("Two models side by side"))
         self._close.set_words(self.tr("Back to the chat"), SHORTCUTS.text("stop"))
+        self._anew.setText(self.tr("New question"))
+        self._attach.set_words(self.tr("Attach files"), SHORTCUTS.text("attach"))
         self.field.set_hint(
-            self.tr("Ask both"), self.tr("their answers are written at once where both fit into memory")
+            self.tr("Ask both") if self._anew.isHidden() else self.tr("Ask both further"),
+            self.tr("their answers are written at once where both fit into memory"),
         )
         self.field.setAccessibleName(self.tr("Question"))
         self._get.setText(self.tr("Get models"))
@@ -124,8 +161,9 @@ class ComparisonPage(QWidget):
 
     def _refresh(self) -> None:
         models = [column.model for column in self._columns]
-        ready = None not in models and models[0] != models[1] and bool(self.field.toPlainText().strip())
+        ready = None not in models and models[0] != models[1] and not self._message.is_blank
         self._ask_both.setEnabled(self._busy or ready)
+        self._anew.setEnabled(not self._busy)
         self._note.setText(self._obstacle(models))
         self._note.setVisible(bool(self._note.text()))
         self._get.setVisible(self._count < len(models))
@@ -148,33 +186,79 @@ class ComparisonPage(QWidget):
 
     def _ask(self) -> None:
         if self._ask_both.isEnabled() and not self._busy:
-            self.asked.emit([column.model for column in self._columns], self.field.toPlainText().strip())
+            self.asked.emit([column.model for column in self._columns], self._message.draft)
+
+
+class _Turn(QWidget):
+    """A question and one model's answer to it."""
+
+    def __init__(self, question: Draft) -> None:
+        super().__init__()
+        self.answer: Answer | None = None
+        self._thought, self._text, self._status = Thought(), MarkdownView(), QLabel(wordWrap=True)
+        self._thought.hide()
+        self._status.setObjectName("muted")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        names = [one.name for one in question.attachments if one.name]
+        for words, kind in ((question.text.strip(), "comparedQuestion"), ("\n".join(names), "muted")):
+            if words:
+                label = QLabel(words, wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+                label.setObjectName(kind)
+                label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+                column.addWidget(label)
+        for widget in (self._thought, self._text, self._status):
+            column.addWidget(widget)
+
+    def draw(self) -> None:
+        """Show the answer as far as it is."""
+        answer = self.answer
+        parts = split_reasoning(answer.text if answer is not None else "")
+        self._thought.set_text(parts.reasoning, parts.thinking and answer is not None and not answer.is_over)
+        self._thought.set_seconds(answer.facts.get(THINKING_SECONDS, 0.0) if answer is not None else 0.0)
+        self._thought.retranslate()
+        self._text.set_text(parts.answer)
+        self._status.setText(self._words(answer))
+        self._status.setVisible(bool(self._status.text()))
+
+    def _words(self, answer: Answer | None) -> str:
+        if answer is None:
+            return ""
+        if answer.error is not None:
+            return translated(answer.error)
+        words = {
+            "waiting": self.tr("Waits."),
+            "loading": self.tr("Loading the model…"),
+            "writing": "" if answer.text else self.tr("Thinking…"),
+            "stopped": self.tr("Stopped."),
+            "done": "" if answer.text else self.tr("The model answered nothing."),
+        }
+        tokens, seconds = answer.facts.get("tokens", 0), answer.facts.get("seconds", 0)
+        if answer.state == "done" and tokens and seconds:
+            return self.tr("{speed} tokens/s").format(speed=number_words(tokens / seconds))
+        return words.get(answer.state, "")
 
 
 class _Column(QWidget):
-    """One model and its answer."""
+    """One model and its answers."""
 
     kept = Signal()
     chosen = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self._answer: Answer | None = None
+        self._turns: list[_Turn] = []
         self._busy = False
         self._models = QComboBox()
         self._models.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._models.setMinimumHeight(30)
         self._models.currentIndexChanged.connect(self.chosen)
-        self._thought, self._text, self._status = Thought(), MarkdownView(), QLabel(wordWrap=True)
-        self._thought.hide()
-        self._status.setObjectName("muted")
         self._keep = QPushButton()
         self._keep.clicked.connect(self.kept)
         self._frame = QTimer(self, singleShot=True, interval=_FRAME_MS)
         self._frame.timeout.connect(self._draw)
-        texts = QVBoxLayout()
-        for widget in (self._thought, self._text, self._status):
-            texts.addWidget(widget)
+        self._texts = texts = QVBoxLayout()
+        texts.setSpacing(12)
         texts.addStretch()
         page, area = QWidget(), QScrollArea()
         page.setObjectName("chatPage")
@@ -206,8 +290,24 @@ class _Column(QWidget):
         self._models.setCurrentIndex(models.index(wanted) if wanted is not None else -1)
         self._models.blockSignals(False)
 
+    def begin_turn(self, question: Draft) -> None:
+        turn = _Turn(question)
+        self._texts.insertWidget(self._texts.count() - 1, turn)
+        self._turns.append(turn)
+        bar = self._area.verticalScrollBar()
+        QTimer.singleShot(_FRAME_MS, self, lambda: bar.setValue(bar.maximum()))
+
+    def clear(self) -> None:
+        for turn in self._turns:
+            self._texts.removeWidget(turn)
+            turn.hide()
+            turn.deleteLater()
+        self._turns = []
+        self._draw()
+
     def show_answer(self, answer: Answer) -> None:
-        self._answer = answer
+        if self._turns:
+            self._turns[-1].answer = answer
         if not self._frame.isActive():
             self._frame.start()
 
@@ -219,36 +319,24 @@ class _Column(QWidget):
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         super().changeEvent(event)
         if event.type() == QEvent.Type.LanguageChange:
-            self._thought.retranslate()
+            for turn in self._turns:
+                turn.draw()
             self._draw()
 
     def _draw(self) -> None:
-        answer = self._answer
-        parts = split_reasoning(answer.text if answer is not None else "")
-        self._thought.set_text(parts.reasoning, parts.thinking and answer is not None and not answer.is_over)
-        self._thought.set_seconds(answer.facts.get(THINKING_SECONDS, 0.0) if answer is not None else 0.0)
-        self._text.set_text(parts.answer)
-        self._status.setText(self._words(answer))
-        self._status.setVisible(bool(self._status.text()))
+        bar = self._area.verticalScrollBar()
+        follows = bar.value() == bar.maximum()
+        for turn in self._turns[-1:]:
+            turn.draw()
+        if follows:
+            QTimer.singleShot(0, self, lambda: bar.setValue(bar.maximum()))
+        answer = self._turns[-1].answer if self._turns else None
         self._models.setAccessibleName(self.tr("Model"))
         self._area.setAccessibleName(self.tr("Answer of {name}").format(name=self._models.currentText()))
         self._keep.setText(self.tr("Go on with this one"))
-        self._keep.setVisible(answer is not None and answer.is_over and bool(answer.text))
+        self._keep.setVisible(answer is not None and answer.is_over and any(map(_has_text, self._turns)))
         self._keep.setEnabled(not self._busy)
 
-    def _words(self, answer: Answer | None) -> str:
-        if answer is None:
-            return ""
-        if answer.error is not None:
-            return translated(answer.error)
-        words = {
-            "waiting": self.tr("Waits."),
-            "loading": self.tr("Loading the model…"),
-            "writing": "" if answer.text else self.tr("Thinking…"),
-            "stopped": self.tr("Stopped."),
-            "done": "" if answer.text else self.tr("The model answered nothing."),
-        }
-        tokens, seconds = answer.facts.get("tokens", 0), answer.facts.get("seconds", 0)
-        if answer.state == "done" and tokens and seconds:
-            return self.tr("{speed} tokens/s").format(speed=number_words(tokens / seconds))
-        return words.get(answer.state, "")
+
+def _has_text(turn: _Turn) -> bool:
+    return turn.answer is not None and bool(turn.answer.text)

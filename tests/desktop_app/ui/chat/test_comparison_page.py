@@ -60,6 +60,43 @@ def test_two_models_answer_and_one_of_them_goes_on(chooser: Person) -> None:
     assert chats.list.path[-1].model == columns[1].model.name
 
 
+def has_file(person: Person) -> bool:
+    return any("note.txt" in name for name in person.buttons(page(person)))
+
+
+def test_further_questions_and_files_go_to_both_and_are_kept(chooser: Person, tmp_path: Path) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("The tea is green.", "utf-8")
+    chooser.window.import_files([str(note)])
+    chooser.wait(lambda: has_file(chooser))
+    assert page(chooser).isVisible() and page(chooser).field.hasFocus()
+    ask(chooser, "What colour?")
+    chooser.wait(lambda: not page(chooser)._busy)
+    assert not has_file(chooser), "it was sent"
+    assert page(chooser).field.toPlainText() == "" and page(chooser).field.hasFocus()
+    ask(chooser, "Why?")
+    chooser.wait(lambda: not page(chooser)._busy)
+    first, second = page(chooser)._columns
+    for column in (first, second):
+        texts = chooser.sentences(column)
+        assert texts.index("What colour?") < texts.index("note.txt") < texts.index("Why?")
+        assert len(column._turns) == 2
+    chooser.click("Go on with this one", first)
+    path = chooser.services.chats.list.path
+    assert [message.role for message in path] == ["user", "assistant", "user", "assistant"]
+    assert [one.name for one in path[0].attachments] == ["note.txt"]
+    assert all(len(chooser.services.chats.versions(message)) == 2 for message in path[1::2])
+    chooser.window.open_comparison()
+    assert "What colour?" not in chooser.sentences(page(chooser))
+
+
+def test_other_models_begin_anew(chooser: Person) -> None:
+    ask(chooser, "Tea?")
+    chooser.wait(lambda: not page(chooser)._busy)
+    chooser.click("New question", page(chooser))
+    assert "Tea?" not in chooser.sentences(page(chooser)) and page(chooser).field.hasFocus()
+
+
 def test_what_is_missing_is_said_with_the_way_there(person: Person) -> None:
     person.wait(lambda: person.model_state == "ready")
     person.window.open_comparison()

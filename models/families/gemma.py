@@ -1,11 +1,16 @@
 """Gemma 2 and Gemma 3: norms on both sides of attention and feed-forward network, a sliding window in most layers.
 
 Source of the layout: transformers, models/gemma2/modeling_gemma2.py and models/gemma3/modeling_gemma3.py. Norms are stored as
-what is added to 1. llama.cpp takes GELU from a table of 16-bit floats, so that logits agree to three digits rather than six.
+what is added to 1. llama.cpp divides scores by the root of a head's size (in the 27B of the width by the heads), whatever
+query_pre_attn_scalar says: another one goes into the queries. llama.cpp takes GELU from a table of 16-bit floats, so that logits
+agree to three digits rather than six.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +18,7 @@ import numpy as np
 from models.config import Config
 from models.decoder import Shapes, Sizes, attention, decoder_parameters, embeddings, gated_mlp, norms, read_sizes
 from models.errors import BadFile, UnsupportedModel
-from models.family import Blueprint, Family, Metadata, OutputTensor, Source
+from models.family import Blueprint, Family, Metadata, OutputTensor, Source, Transform
 from models.language_part import LEFT_OUT, is_part, text_config, text_tensors
 from models.rotary import read_rotary
 
@@ -54,7 +59,8 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
     config = text_config(config, _SECOND if second else _THIRD)
     architecture = "gemma2" if second else "gemma3"
     sizes = read_sizes(config)
-    _refuse_other_forms(config, sizes, architecture)
+    _refuse_other_forms(config, architecture)
+    factor = _query_factor(config, sizes, architecture)
     rotary = read_rotary(config, sizes.head_dim, factors=False)
     tied = config.bool("tie_word_embeddings", default=True)
     if second and not tied and any(name.endswith("lm_head.weight") for name in shapes or ()):
@@ -65,8 +71,9 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
     tensors = embeddings(sizes, shapes, tied=tied)
     tensors[1] = _raised(tensors[1])
     for layer in range(sizes.layers):
-        tensors += [_raised(norm) for norm in _norms(sizes, layer, third=not second)]
-        tensors += attention(sizes, layer, shapes, interleaved=False)
+        attending = [_raised(norm) for norm in _norms(sizes, layer, third=not second)]
+        attending += attention(sizes, layer, shapes, interleaved=False)
+        tensors += _scaled_queries(attending, factor)
         tensors += gated_mlp(sizes, layer, shapes)
     return Blueprint(
         architecture=architecture,
@@ -80,21 +87,39 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
     )
 
 
-def _refuse_other_forms(config: Config, sizes: Sizes, architecture: str) -> None:
+def _query_factor(config: Config, sizes: Sizes, architecture: str) -> float:
+    """Return what queries are multiplied by so that scores come out as the configuration says."""
+    large = sizes.layers == _LARGEST[architecture]
+    divisor = sizes.hidden // sizes.heads if large else sizes.head_dim
+    scalar = config.float("query_pre_attn_scalar", default=divisor, minimum=1e-3)
+    return 1.0 if scalar == divisor else math.sqrt(divisor / scalar)
+
+
+def _scaled_queries(tensors: list[OutputTensor], factor: float) -> list[OutputTensor]:
+    """Return tensors with other queries: their norm changes them last, and their matrix where there is none."""
+    if factor == 1:
+        return tensors
+    last = "attn_q_norm.weight" if any(tensor.name.endswith("attn_q_norm.weight") for tensor in tensors) else "attn_q."
+    return [
+        replace(tensor, transform=partial(_scaled, factor=factor, transform=tensor.transform))
+        if last in tensor.name
+        else tensor
+        for tensor in tensors
+    ]
+
+
+def _scaled(weight: np.ndarray, *, factor: float, transform: Transform | None) -> np.ndarray:
+    changed = weight if transform is None else transform(weight)
+    return np.asarray(changed.astype(np.float32) * np.float32(factor))
+
+
+def _refuse_other_forms(config: Config, architecture: str) -> None:
     activation = config.str("hidden_activation", "hidden_act", default="gelu_pytorch_tanh")
     if activation not in ("gelu_pytorch_tanh", "gelu"):  # the first configurations said "gelu" and meant the other
         raise UnsupportedModel(
             "{path} asks for the activation {activation!r}, which Gemma does not have.",
             path=config.origin,
             activation=activation[:40],
-        )
-    large = sizes.layers == _LARGEST[architecture]
-    divisor = sizes.hidden // sizes.heads if large else sizes.head_dim
-    if config.float("query_pre_attn_scalar", default=divisor) != divisor:
-        raise UnsupportedModel(
-            "{path}: llama.cpp divides this model's scores by the root of {divisor}, not of 'query_pre_attn_scalar'.",
-            path=config.origin,
-            divisor=divisor,
         )
     if config.bool("use_bidirectional_attention", default=False):
         raise UnsupportedModel(

@@ -3120,10 +3120,6 @@
         <translation>{path}：llama.cpp 在这个模型之后计算两个线性层，而不是 {count} 个。</translation>
     </message>
     <message>
-        <source>{path}: llama.cpp divides this model&apos;s scores by the root of {divisor}, not of &apos;query_pre_attn_scalar&apos;.</source>
-        <translation>{path}：对这个模型，llama.cpp 用 {divisor} 的平方根来除注意力分数，而不是 &apos;query_pre_attn_scalar&apos; 的。</translation>
-    </message>
-    <message>
         <source>{path}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite.</source>
         <translation>{path}：llama.cpp 不支持这个 DeepSeek-V2 的专家分组方式；请选择 DeepSeek-V2-Lite。</translation>
     </message>

@@ -2256,10 +2256,6 @@
         <translation>{path} 有 {count} 個詞元，但至少需要兩段、每段 {context} 個；請使用更長的文字，或更小的 --ctx。</translation>
     </message>
     <message>
-        <source>{path} holds several adapters ({first} and {second} change the same tensor); save the one that is meant alone.</source>
-        <translation>{path} 裡有多個適配器（{first} 和 {second} 修改同一個張量）；請把需要的那個單獨儲存。</translation>
-    </message>
-    <message>
         <source>{path} holds NaN or infinity for {tensor}; make the importance matrix again.</source>
         <translation>{path} 中 {tensor} 含有 NaN 或無窮大；請重新製作重要性矩陣。</translation>
     </message>
@@ -2322,6 +2318,10 @@
     <message>
         <source>{path} holds pictures of pages without text; have a program recognise the text first (OCR).</source>
         <translation>{path} 是掃描檔，只有圖片沒有文字；請先用文字辨識（OCR）軟體處理。</translation>
+    </message>
+    <message>
+        <source>{path} holds several adapters ({first} and {second} change the same tensor); save the one that is meant alone.</source>
+        <translation>{path} 裡有多個適配器（{first} 和 {second} 修改同一個張量）；請把需要的那個單獨儲存。</translation>
     </message>
     <message>
         <source>{path} holds tensor {tensor} twice, in {first} and {second}; keep one set of files.</source>
@@ -3118,10 +3118,6 @@
     <message>
         <source>{path}: llama.cpp computes two linear layers behind this model, not {count}.</source>
         <translation>{path}：llama.cpp 在這個模型之後計算兩個線性層，而不是 {count} 個。</translation>
-    </message>
-    <message>
-        <source>{path}: llama.cpp divides this model&apos;s scores by the root of {divisor}, not of &apos;query_pre_attn_scalar&apos;.</source>
-        <translation>{path}：對這個模型，llama.cpp 用 {divisor} 的平方根來除注意力分數，而不是 &apos;query_pre_attn_scalar&apos; 的。</translation>
     </message>
     <message>
         <source>{path}: llama.cpp does not choose groups of experts as this DeepSeek-V2 does; choose DeepSeek-V2-Lite.</source>

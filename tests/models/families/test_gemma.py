@@ -21,6 +21,8 @@ CASES = {
     "Gemma-3-1b": random_gemma3(),
     "Gemma 2 without windows": random_gemma2(sliding_window_pattern=1),
     "Gemma 3 without windows": random_gemma3(sliding_window_pattern=1),
+    "Gemma 2 with another divisor": random_gemma2(query_pre_attn_scalar=144),
+    "Gemma 3 with another divisor": random_gemma3(query_pre_attn_scalar=256),
     "Gemma-3-4b's positions": random_gemma3(rope_scaling={"factor": 8.0, "rope_type": "linear"}),
 }
 
@@ -45,7 +47,6 @@ def test_the_part_for_text_of_a_model_that_sees(prefix: str, engine: Engine, tmp
 @pytest.mark.parametrize(
     ("checkpoint", "named"),
     [
-        (random_gemma2(query_pre_attn_scalar=144), "root of 32"),
         (random_gemma3(hidden_activation="relu"), "relu"),
         (random_gemma3(use_bidirectional_attention=True), "measures texts"),
     ],

@@ -75,7 +75,7 @@ class ModelSettingsDialog(FittingDialog):
         self._column.addWidget(section)
         contexts = sorted({*CONTEXTS, section.settings.context} - {0})
         self._services.models.find_contexts(
-            contexts, lambda found: section.show_contexts(found) if isValid(section) else None, self._model
+            contexts, lambda plans: section.show_contexts(plans) if isValid(section) else None, self._model
         )
 
     def _choose(self, name: str, section: ChatSection) -> None:

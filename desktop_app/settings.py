@@ -74,6 +74,10 @@ class Settings:
     """Computers whose devices the window's engine uses too (`desktop_app.engine.workers.read_workers`)."""
     model: str = ""
     """The model used last, as `desktop_app.library.installed` identifies it; "": none was chosen yet."""
+    embedder: str = ""
+    """The model that makes documents' vectors, identified as `model` is; "": the one that comes along."""
+    reranker: str = ""
+    """The model that puts passages in order, identified as `model` is; "": none."""
     context: int = 0
     """Tokens that a chat may hold; 0: the planner chooses."""
     temperature: float | None = None
@@ -155,7 +159,7 @@ def _is_good(name: str, value: Any, default: Any) -> bool:
         return value in _CHOICES[name]
     if isinstance(default, dict):
         return isinstance(value, dict) and all(map(_is_text, value.values()))
-    return isinstance(value, str) and (name == "model" or _is_text(value))
+    return isinstance(value, str) and (name in ("model", "embedder", "reranker") or _is_text(value))
 
 
 def _is_in_range(name: str, value: Any) -> bool:

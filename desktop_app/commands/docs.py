@@ -14,16 +14,19 @@ from desktop_app.chat.request import prompt_messages
 from desktop_app.commands.options import add_json, integer
 from desktop_app.commands.session import find_model, loaded_by_plan
 from desktop_app.commands.terminal import ProgressLine, counted, print_json, print_table, say
-from desktop_app.documents.embedder import Embedder
+from desktop_app.documents.chosen_models import SearchModels, search_models
 from desktop_app.documents.fitting import Chat, costs_of
 from desktop_app.documents.grounding import Grounder, quotation
 from desktop_app.documents.indexing import Indexer, IndexProgress
 from desktop_app.documents.retrieval import Found, RetrievalSettings, Retriever
 from desktop_app.documents.store import Collection, Store
 from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
-from desktop_app.library.embedding_model import bundled_embedding_model
-from desktop_app.paths import documents_file
-from models.errors import BadFile
+from desktop_app.library.embedding_model import NAME as BUNDLED
+from desktop_app.library.installed import Library
+from desktop_app.library.installed_model import InstalledModel
+from desktop_app.paths import documents_file, models_folder, settings_file
+from desktop_app.settings import load_settings, save_settings
+from models.errors import BadFile, ZhiyinError
 from models.visible import visible
 
 _SHOWN = 300
@@ -48,17 +51,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("question", metavar="QUESTION")
         action.add_argument("--count", type=integer(1, 50), default=6, metavar="N", help="passages; default: 6")
         action.add_argument("--by", choices=("both", "words", "meaning"), default="both", help="default: both")
+        action.add_argument(
+            "--no-rerank", action="store_true", help="keep the order, though a reranking model was chosen"
+        )
     ask.add_argument("-m", "--model", metavar="MODEL", help="the chat model; default: the one used last")
-    for action in (add, listing, remove, search, ask):
+    chooser = actions.add_parser("models", help="show or choose the models that make vectors and put passages in order")
+    chooser.add_argument("--embedder", metavar="MODEL", help=f"an embedding model; {BUNDLED}: the one that comes along")
+    chooser.add_argument("--reranker", metavar="MODEL", help="a reranking model; none: passages stay in their order")
+    for action in (add, listing, remove, search, ask, chooser):
         add_json(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked."""
     with closing(Store(documents_file())) as store:
-        return {"add": _add, "list": _list, "remove": _remove, "search": _search, "ask": _ask}[arguments.action](
-            store, arguments
-        )
+        does = {"add": _add, "list": _list, "remove": _remove, "search": _search, "ask": _ask, "models": _models}
+        return does[arguments.action](store, arguments)
 
 
 def _add(store: Store, arguments: argparse.Namespace) -> int:
@@ -81,8 +89,8 @@ def _add(store: Store, arguments: argparse.Namespace) -> int:
 
     with ExitStack() as stack:
         stack.callback(line.clear)
-        embedder = _embedder(stack)
-        collection = Indexer(store, embedder, on_progress=show).update(arguments.collection)
+        models = _search_models(stack)
+        collection = Indexer(store, models.embedder, on_progress=show).update(arguments.collection)
     if arguments.json:
         print_json(_facts(collection))
     else:
@@ -90,12 +98,45 @@ def _add(store: Store, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _embedder(stack: ExitStack) -> Embedder | None:
-    model = bundled_embedding_model()
-    if model is None:
+def _search_models(stack: ExitStack, *, vector: bool = True, reranks: bool = False) -> SearchModels:
+    models = search_models(stack, vector=vector)
+    if vector and models.embedder is None:
         say("No embedding model comes with this installation: documents are found by their words alone.")
-        return None
-    return stack.enter_context(Embedder(model))
+    return models if reranks else replace(models, reranker=None)
+
+
+def _models(store: Store, arguments: argparse.Namespace) -> int:
+    """Show or choose the models of all collections."""
+    settings = load_settings(settings_file())
+    before = (settings.embedder, settings.reranker)
+    if arguments.embedder is not None:
+        named = arguments.embedder not in ("", BUNDLED)
+        settings.embedder = _measuring(arguments.embedder, ranks=False).identifier if named else ""
+    if arguments.reranker is not None:
+        named = arguments.reranker not in ("", "none")
+        settings.reranker = _measuring(arguments.reranker, ranks=True).identifier if named else ""
+    if (settings.embedder, settings.reranker) != before:
+        save_settings(settings, settings_file())
+    if settings.embedder != before[0] and store.collections():
+        say("Vectors are made anew when a collection is indexed next: zhiyin docs add COLLECTION.")
+    names = {"embedder": settings.embedder or BUNDLED, "reranker": settings.reranker or None}
+    if arguments.json:
+        print_json(names)
+    else:
+        print_table((kind, visible(name or "none")) for kind, name in names.items())
+    return 0
+
+
+def _measuring(name: str, *, ranks: bool) -> InstalledModel:
+    """Return an installed model of a kind; raises where it is of another one."""
+    model = Library(models_folder()).find_installed(name)
+    if not isinstance(model, InstalledModel):
+        raise model.error
+    if not model.measures or model.ranks != ranks:
+        if ranks:
+            raise ZhiyinError("{name} ranks no passages; choose a reranking model.", name=model.name)
+        raise ZhiyinError("{name} makes no vectors; choose an embedding model.", name=model.name)
+    return model
 
 
 def _list(store: Store, arguments: argparse.Namespace) -> int:
@@ -175,15 +216,16 @@ def _search(store: Store, arguments: argparse.Namespace) -> int:
 def _scores(entry: Found) -> str:
     lexical = "-" if entry.lexical is None else f"{entry.lexical:.2f}"
     vector = "-" if entry.vector is None else f"{entry.vector:.3f}"
-    return f"score {entry.score:.4f}, words {lexical}, meaning {vector}"
+    rerank = "" if entry.rerank is None else f", reranked {entry.rerank:.3f}"
+    return f"score {entry.score:.4f}, words {lexical}, meaning {vector}{rerank}"
 
 
 def _found(store: Store, arguments: argparse.Namespace) -> list[Found]:
     numbers = [store.collection(name).id for name in _names(arguments)]
     settings = _settings(arguments)
     with ExitStack() as stack:
-        embedder = _embedder(stack) if settings.vector else None
-        return Retriever(store, embedder).search(numbers, arguments.question, settings)
+        models = _search_models(stack, vector=settings.vector, reranks=settings.rerank)
+        return Retriever(store, models.embedder, models.reranker).search(numbers, arguments.question, settings)
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
@@ -191,7 +233,12 @@ def _names(arguments: argparse.Namespace) -> list[str]:
 
 
 def _settings(arguments: argparse.Namespace) -> RetrievalSettings:
-    return RetrievalSettings(count=arguments.count, lexical=arguments.by != "meaning", vector=arguments.by != "words")
+    return RetrievalSettings(
+        arguments.count,
+        lexical=arguments.by != "meaning",
+        vector=arguments.by != "words",
+        rerank=not arguments.no_rerank,
+    )
 
 
 def _ask(store: Store, arguments: argparse.Namespace) -> int:
@@ -199,11 +246,11 @@ def _ask(store: Store, arguments: argparse.Namespace) -> int:
     model = find_model(arguments.model)
     with ExitStack() as stack:
         session = stack.enter_context(loaded_by_plan(model, LoadSettings(), _PASSAGE_CONTEXT))
-        embedder = _embedder(stack) if settings.vector else None
+        models = _search_models(stack, vector=settings.vector, reranks=settings.rerank)
         context = session.info.context
         chat = Chat([question], _names(arguments))
         costs = costs_of(chat, session.engine.count_tokens)
-        grounding = Grounder(store, embedder, settings).ground(chat, context, costs)
+        grounding = Grounder(store, models.embedder, settings, models.reranker).ground(chat, context, costs)
         quotations = grounding.quotations if grounding is not None else ()
         if not quotations:
             say("Nothing in these documents has to do with the question; the model is told so.")

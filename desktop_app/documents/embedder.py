@@ -19,15 +19,16 @@ _CONTEXT = 512
 class Embedder:
     """One embedding model; its process starts with the first text."""
 
-    def __init__(self, model: Path, *, idle: bool = False) -> None:
+    def __init__(self, model: Path, *, idle: bool = False, name: str = "") -> None:
         """Take a GGUF file.
 
         Args:
             model: the file.
             idle: give way to everything else on this computer.
+            name: which a store notes with the vectors; "": the file's.
         """
         self.model = model
-        self.name = model.name
+        self.name = name or model.name
         self._idle = idle
         self._engine: Engine | None = None
 

@@ -16,6 +16,7 @@ from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.fitting import Chat, Costs, fit
 from desktop_app.documents.formats.plain import markdown_blocks, paragraphs
 from desktop_app.documents.indexing import embed
+from desktop_app.documents.reranker import Reranker
 from desktop_app.documents.retrieval import Found, RetrievalSettings, Retriever
 from desktop_app.documents.store import Collection, Store
 
@@ -23,11 +24,17 @@ from desktop_app.documents.store import Collection, Store
 class Grounder:
     """Decides what of documents goes into a prompt; one is kept, because vectors and the embedding model stay in memory."""
 
-    def __init__(self, store: Store, embedder: Embedder | None, settings: RetrievalSettings | None = None) -> None:
-        """Take the store of all collections, and what makes vectors; None: words alone are compared."""
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder | None,
+        settings: RetrievalSettings | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        """Take the store of all collections; the models are those of `Retriever`."""
         self._store, self._embedder = store, embedder
         self._settings = settings or RetrievalSettings()
-        self._retriever = Retriever(store, embedder)
+        self._retriever = Retriever(store, embedder, reranker)
 
     def ground(
         self,

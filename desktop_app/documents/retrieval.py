@@ -14,10 +14,13 @@ import numpy as np
 
 from desktop_app.documents.background import CHINESE, OTHER, is_wide
 from desktop_app.documents.embedder import Embedder
+from desktop_app.documents.reranker import Reranker
 from desktop_app.documents.store import Store, StoredPassage
 from desktop_app.documents.words import index_terms, query_terms, stem
 
 _RANK = 60
+_RERANKED = 24
+"""Passages that a reranking model reads: some seconds of a small one on a processor."""
 _POOL = 50
 """Passages of each ranking that are put together."""
 _NO_NUMBERS, _NO_VECTORS = np.empty(0, np.int64), np.empty((0, 0), np.float32)
@@ -37,6 +40,8 @@ class RetrievalSettings:
     count: int = 6
     lexical: bool = True
     vector: bool = True
+    rerank: bool = True
+    """A reranking model puts the best ones in order, where one was chosen."""
     neighbours: bool = True
     """Passages that follow each other are joined."""
 
@@ -52,6 +57,8 @@ class Found:
     """BM25; None: it holds none of the words."""
     vector: float | None
     """The cosine; None: there are no vectors."""
+    rerank: float | None = None
+    """From 0 to 1, of the reranking model; None: it did not read it."""
     last: int = 0
     """The number of the last joined passage in its file."""
     relevant: bool = True
@@ -66,16 +73,23 @@ class Found:
             "score": self.score,
             "lexical": self.lexical,
             "vector": self.vector,
+            "rerank": self.rerank,
         }
 
 
 class Retriever:
     """Searches collections; vectors stay in memory until the store changes."""
 
-    def __init__(self, store: Store, embedder: Embedder | None) -> None:
-        """Take the store, and what makes vectors of questions; None: words alone count."""
+    def __init__(self, store: Store, embedder: Embedder | None, reranker: Reranker | None = None) -> None:
+        """Take the store.
+
+        Args:
+            store: of all collections.
+            embedder: makes vectors of questions; None: words alone count.
+            reranker: puts the best passages of both rankings in order; None: they stay as they are.
+        """
         self._store = store
-        self._embedder = embedder
+        self._embedder, self._reranker = embedder, reranker
         self._cached: tuple[Any, np.ndarray, np.ndarray] | None = None
         self._background: np.ndarray | None = None
 
@@ -108,7 +122,7 @@ class Retriever:
             for rank, number in enumerate(ordered, 1):
                 scores[number] = scores.get(number, 0.0) + weight.get(number, 1.0) / (_RANK + rank)
         best = sorted(scores, key=lambda number: -scores[number])
-        stored = self._store.passages(best[: 4 * chosen.count])
+        stored = self._store.passages(best[: max(4 * chosen.count, _RERANKED)])
         nearer = self._baseline(asked)
         results = []
         for number in filter(stored.__contains__, best):
@@ -116,8 +130,13 @@ class Retriever:
             least = max(nearer[is_wide(passage.text)] + _NEARER, middle + _ABOVE)
             near = cosine is not None and cosine >= least
             held = number in lexical and weights.get(number, 1.0) >= _HELD
-            results.append(Found(passage, scores[number], lexical.get(number), cosine, passage.number, near or held))
-        results = _new(results, without)[: chosen.count]
+            results.append(
+                Found(passage, scores[number], lexical.get(number), cosine, last=passage.number, relevant=near or held)
+            )
+        results = _new(results, without)
+        if chosen.rerank and self._reranker is not None:
+            results = _reranked(results, question, self._reranker)
+        results = results[: chosen.count]
         return _joined(results) if chosen.neighbours else results
 
     def _coverage(self, terms: list[str], passages: Sequence[int]) -> dict[int, float]:
@@ -164,8 +183,20 @@ class Retriever:
     def _vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         key = (tuple(collections), self._store.state())
         if self._cached is None or self._cached[0] != key:
-            self._cached = (key, *self._store.vectors(collections))
+            name = "" if self._embedder is None else self._embedder.name
+            self._cached = (key, *self._store.vectors(collections, name))
         return self._cached[1:]
+
+
+def _reranked(results: Sequence[Found], question: str, reranker: Reranker) -> list[Found]:
+    """Put the best passages in the order of a reranking model; those that it does not read follow."""
+    read = list(results[:_RERANKED])
+    if not read or not question.strip():
+        return list(results)
+    texts = [f"{one.passage.headings}\n{one.passage.text}".strip() for one in read]
+    scores = reranker.scores(question, texts)
+    read = [replace(one, rerank=score) for one, score in zip(read, scores, strict=True)]
+    return [*sorted(read, key=lambda one: -(one.rerank or 0.0)), *results[_RERANKED:]]
 
 
 def _joined(results: list[Found]) -> list[Found]:

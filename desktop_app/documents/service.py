@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from desktop_app.chat.grounding import Grounding
-    from desktop_app.documents.embedder import Embedder
     from desktop_app.documents.fitting import Chat, Costs
     from desktop_app.documents.store import Store
 
@@ -54,6 +53,7 @@ class ShownPassage:
     score: float
     lexical: float | None
     vector: float | None
+    rerank: float | None = None
 
 
 def overview(tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
@@ -65,6 +65,7 @@ def overview(tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
 
 def update(name: str, sources: tuple[Path, ...], tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
     """Add files and folders to a collection, index what is new or changed at idle priority, and return all collections."""
+    from desktop_app.documents.chosen_models import search_models
     from desktop_app.documents.embedder import give_way
     from desktop_app.documents.indexing import Indexer, IndexProgress
 
@@ -78,7 +79,8 @@ def update(name: str, sources: tuple[Path, ...], tell: Tell, stopped: Callable[[
     with ExitStack() as stack:
         store = _store(stack)
         store.add(name, list(sources))
-        Indexer(store, _embedder(stack, idle=True), on_progress=show, stopped=stopped).update(name)
+        models = search_models(stack, idle=True)
+        Indexer(store, models.embedder, on_progress=show, stopped=stopped).update(name)
     return overview(tell, stopped)
 
 
@@ -89,17 +91,21 @@ def remove(name: str, tell: Tell, stopped: Callable[[], bool]) -> list[Collectio
     return overview(tell, stopped)
 
 
-def search(name: str, question: str, by: By, count: int, tell: Tell, stopped: Callable[[], bool]) -> list[ShownPassage]:
-    """Return the passages that would be used for a question."""
+def search(
+    name: str, question: str, by: By, count: int, reranks: bool, tell: Tell, stopped: Callable[[], bool]
+) -> list[ShownPassage]:
+    """Return the passages that would be used for a question; `reranks`: with the chosen reranking model, if there is one."""
+    from desktop_app.documents.chosen_models import search_models
     from desktop_app.documents.retrieval import RetrievalSettings, Retriever
 
-    settings = RetrievalSettings(count, lexical=by != "meaning", vector=by != "words")
+    settings = RetrievalSettings(count, lexical=by != "meaning", vector=by != "words", rerank=reranks)
     with ExitStack() as stack:
         store = _store(stack)
-        embedder = _embedder(stack, idle=False) if settings.vector else None
-        results = Retriever(store, embedder).search([store.collection(name).id], question, settings)
+        models = search_models(stack, vector=settings.vector)
+        retriever = Retriever(store, models.embedder, models.reranker if reranks else None)
+        results = retriever.search([store.collection(name).id], question, settings)
     return [
-        ShownPassage(f.passage.path, f.passage.page, f.passage.text, f.score, f.lexical, f.vector)
+        ShownPassage(f.passage.path, f.passage.page, f.passage.text, f.score, f.lexical, f.vector, f.rerank)
         for f in results
         if f.relevant
     ]
@@ -107,10 +113,12 @@ def search(name: str, question: str, by: By, count: int, tell: Tell, stopped: Ca
 
 def ground(chat: Chat, context: int, costs: Costs, tell: Tell, stopped: Callable[[], bool]) -> Grounding | None:
     """Return what a model is to read of documents for a reply."""
+    from desktop_app.documents.chosen_models import search_models
     from desktop_app.documents.grounding import Grounder
 
     with ExitStack() as stack:
-        grounder = Grounder(_store(stack), _embedder(stack, idle=False))
+        models = search_models(stack)
+        grounder = Grounder(_store(stack), models.embedder, reranker=models.reranker)
         return grounder.ground(chat, context, costs, lambda name, part: tell(Progress(part, name)), stopped)
 
 
@@ -125,14 +133,6 @@ def _store(stack: ExitStack) -> Store:
     from desktop_app.paths import documents_file
 
     return stack.enter_context(Store(documents_file()))
-
-
-def _embedder(stack: ExitStack, *, idle: bool) -> Embedder | None:
-    from desktop_app.documents.embedder import Embedder
-    from desktop_app.library.embedding_model import bundled_embedding_model
-
-    model = bundled_embedding_model()
-    return None if model is None else stack.enter_context(Embedder(model, idle=idle))
 
 
 def _state(store: Store, name: str) -> CollectionState:

@@ -378,13 +378,14 @@ class Store:
                 rarities[term] = math.log(1 + count / (holding + 0.5))
         return rarities
 
-    def vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return all vectors of collections: the passages' numbers [n], and float32 [n, dimensions]."""
+    def vectors(self, collections: Sequence[int], model: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return all vectors of collections that a model made: the passages' numbers [n], and float32 [n, dimensions]."""
         with self._clear_errors():
             rows = self._database.execute(
                 "SELECT vectors.passage, vectors.data FROM vectors JOIN passages ON passages.id = vectors.passage "
-                f"JOIN files ON files.id = passages.file WHERE files.collection IN ({_marks(collections)})",
-                tuple(collections),
+                f"JOIN files ON files.id = passages.file WHERE files.collection IN ({_marks(collections)}) "
+                "AND files.collection IN (SELECT id FROM collections WHERE model = ?)",
+                (*collections, model),
             ).fetchall()
         length = len(rows[0][1]) if rows else 0
         rows = [row for row in rows if len(row[1]) == length]

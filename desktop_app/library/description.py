@@ -10,7 +10,7 @@ from desktop_app.library.file_names import shown_name
 from desktop_app.library.installed_model import BrokenModel, InstalledModel
 from desktop_app.library.other_programs import name_of_blob
 from models.chat.sampling import recommended_sampling
-from models.embedding import is_embedding
+from models.embedding import POOLING, Pooling, is_embedding
 from models.errors import BadFile, ZhiyinError
 from models.system_reasons import system_reason
 from models.visible import visible
@@ -98,4 +98,5 @@ def described(header: GGUFHeader, modified: float = 0.0) -> InstalledModel:
         identifier=str(header.path),
         label=name,
         measures=is_embedding(header.architecture, header.parameters),
+        ranks=header.parameters.get(POOLING) == Pooling.RANK,
     )

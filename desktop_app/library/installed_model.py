@@ -74,6 +74,8 @@ class InstalledModel:
     """The repository that it came from; "": not known."""
     measures: bool = False
     """It makes vectors or ranks passages, and writes no text: nobody can chat with it."""
+    ranks: bool = False
+    """Of these: it ranks passages."""
     sha256: str = ""
     """Of its file, as its host gave it; "": not known."""
     remote: str = ""

@@ -110,7 +110,10 @@ class Dialogs(QObject):
         """Show the document collections; passages of them may go into the message."""
         from desktop_app.ui.documents.collections_dialog import CollectionsDialog
 
-        dialog = CollectionsDialog(self._services.collections, self._window)
+        services = self._services
+        chosen = (services.settings.embedder, services.settings.reranker)
+        dialog = CollectionsDialog(services.collections, self._window, services.library.measuring, chosen)
+        dialog.models_chosen.connect(services.choose_document_models)
         dialog.passages_chosen.connect(lambda name, text: self.text_chosen.emit(Attachment(name, text, PASSAGES)))
         self._open(dialog)
 

@@ -123,11 +123,27 @@ class Services(QObject):
             self.library.import_file(self._file)
 
     def choose_model(self, model: InstalledModel) -> None:
-        """Load a model and remember it for the next start."""
+        """Load a model and remember it for the next start; one that measures texts is for documents alone."""
+        if model.measures:
+            reports.say(
+                ZhiyinError(
+                    "{name} writes no texts: it searches documents; choose it on the page of the document collections.",
+                    name=model.name,
+                )
+            )
+            return
         self.settings.model = model.identifier
         self.chats.list.choose(model=model.identifier)
         self.save_settings()
         self.models.choose(model)
+
+    def choose_document_models(self, embedder: str, reranker: str) -> None:
+        """Let other models search documents; where another one makes vectors, all collections get new ones."""
+        again = embedder != self.settings.embedder
+        self.settings.embedder, self.settings.reranker = embedder, reranker
+        self.save_settings()
+        if again:
+            self.collections.update_all()
 
     def remove_model(
         self,

@@ -1864,12 +1864,20 @@
         <translation>这里没有 {name}；请用 --base 指定该模型的文件夹或仓库。</translation>
     </message>
     <message>
+        <source>{name} is not there any more, so documents are searched without it; choose another model for documents.</source>
+        <translation>{name} 已不存在，检索文档时不再使用它；请为文档选择其他模型。</translation>
+    </message>
+    <message>
         <source>{name} is the name of several models; give the path of one: {paths}.</source>
         <translation>有多个模型名为 {name}；请给出其中一个的路径：{paths}。</translation>
     </message>
     <message>
         <source>{name} lacks files that its {index} lists ({names}); choose another revision or repository.</source>
         <translation>{name} 缺少 {index} 中列出的文件（{names}）；请选择其他版本或仓库。</translation>
+    </message>
+    <message>
+        <source>{name} makes no vectors; choose an embedding model.</source>
+        <translation>{name} 不计算向量；请选择向量模型。</translation>
     </message>
     <message>
         <source>{name} makes vectors and ranks no passages; choose a reranking model.</source>
@@ -1882,6 +1890,14 @@
     <message>
         <source>{name} only goes on with texts and knows no chat, so that it can use no tools; ask without tools, or choose a model that was trained to chat.</source>
         <translation>{name} 只会续写文本，不懂对话，因此不能使用工具；请不带工具提问，或选择训练过对话的模型。</translation>
+    </message>
+    <message>
+        <source>{name} ranks no passages; choose a reranking model.</source>
+        <translation>{name} 不给段落排序；请选择重排模型。</translation>
+    </message>
+    <message>
+        <source>{name} writes no texts: it searches documents; choose it on the page of the document collections.</source>
+        <translation>{name} 不生成文本，而是用来检索文档；请在“文档库”页面选择它。</translation>
     </message>
     <message>
         <source>{name} ranks passages and makes no vectors; choose an embedding model.</source>
@@ -3976,6 +3992,14 @@
         <source>{size} to download ({small} if its publisher has it ready-made)</source>
         <translation>下载 {size}（若发布者有现成文件则为 {small}）</translation>
     </message>
+    <message>
+        <source>makes vectors for documents</source>
+        <translation>为文档计算向量</translation>
+    </message>
+    <message>
+        <source>puts passages of documents in order</source>
+        <translation>为文档段落重新排序</translation>
+    </message>
 </context>
 <context>
     <name>CataloguePage</name>
@@ -4372,6 +4396,10 @@
         <translation>暂停</translation>
     </message>
     <message>
+        <source>Put in order by</source>
+        <translation>重新排序</translation>
+    </message>
+    <message>
         <source>Put into the message</source>
         <translation>放进消息</translation>
     </message>
@@ -4400,6 +4428,10 @@
         <translation>正在搜索…</translation>
     </message>
     <message>
+        <source>Vectors by</source>
+        <translation>向量模型</translation>
+    </message>
+    <message>
         <source>What was made of its files is deleted; the files themselves stay.</source>
         <translation>为这些文件建立的索引会删除，文件本身不受影响。</translation>
     </message>
@@ -4418,6 +4450,18 @@
     <message>
         <source>before: [{place}]</source>
         <translation>先前：[{place}]</translation>
+    </message>
+    <message>
+        <source>in order by {score}</source>
+        <translation>重排 {score}</translation>
+    </message>
+    <message>
+        <source>multilingual-e5-small (comes along)</source>
+        <translation>multilingual-e5-small（自带）</translation>
+    </message>
+    <message>
+        <source>no model</source>
+        <translation>不使用</translation>
     </message>
     <message>
         <source>not found before</source>

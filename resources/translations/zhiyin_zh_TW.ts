@@ -3479,6 +3479,22 @@
         <source>{width}, as LLaMA {size}</source>
         <translation>{width}（相當於 LLaMA {size}）</translation>
     </message>
+    <message>
+        <source>{name} is not there any more, so documents are searched without it; choose another model for documents.</source>
+        <translation>{name} 已不存在，檢索文件時不再使用它；請為文件選擇其他模型。</translation>
+    </message>
+    <message>
+        <source>{name} makes no vectors; choose an embedding model.</source>
+        <translation>{name} 不計算向量；請選擇向量模型。</translation>
+    </message>
+    <message>
+        <source>{name} ranks no passages; choose a reranking model.</source>
+        <translation>{name} 不給段落排序；請選擇重排模型。</translation>
+    </message>
+    <message>
+        <source>{name} writes no texts: it searches documents; choose it on the page of the document collections.</source>
+        <translation>{name} 不產生文字，而是用來檢索文件；請在「文件庫」頁面選擇它。</translation>
+    </message>
 </context>
 <context>
     <name>AboutSection</name>
@@ -3976,6 +3992,14 @@
         <source>{size} to download ({small} if its publisher has it ready-made)</source>
         <translation>下載 {size}（若發佈者有現成檔案則為 {small}）</translation>
     </message>
+    <message>
+        <source>makes vectors for documents</source>
+        <translation>為文件計算向量</translation>
+    </message>
+    <message>
+        <source>puts passages of documents in order</source>
+        <translation>為文件段落重新排序</translation>
+    </message>
 </context>
 <context>
     <name>CataloguePage</name>
@@ -4438,6 +4462,26 @@
     <message>
         <source>{name}, page {page}</source>
         <translation>{name}，第 {page} 頁</translation>
+    </message>
+    <message>
+        <source>Put in order by</source>
+        <translation>重新排序</translation>
+    </message>
+    <message>
+        <source>Vectors by</source>
+        <translation>向量模型</translation>
+    </message>
+    <message>
+        <source>in order by {score}</source>
+        <translation>重排 {score}</translation>
+    </message>
+    <message>
+        <source>multilingual-e5-small (comes along)</source>
+        <translation>multilingual-e5-small（內建）</translation>
+    </message>
+    <message>
+        <source>no model</source>
+        <translation>不使用</translation>
     </message>
 </context>
 <context>

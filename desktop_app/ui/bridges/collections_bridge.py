@@ -41,6 +41,8 @@ class CollectionsBridge(QObject):
         self._watching = Background("collections-watch", self)
         self._left: set[str] = set()
         """Collections that were paused or could not be indexed: they wait until the user asks."""
+        self._next: list[str] = []
+        """Collections that are indexed after this one."""
         self._name = ""
         """Of the collection that is indexed."""
         self._timer = QTimer(self, singleShot=True)
@@ -56,6 +58,12 @@ class CollectionsBridge(QObject):
         """Add files and folders to a collection, and index what is new or changed."""
         self._left.discard(name)
         self._index(name, sources)
+
+    def update_all(self) -> None:
+        """Index every collection, as after another model was chosen to make vectors; one that is paused waits."""
+        self._next = [one.name for one in self.collections if one.name not in self._left]
+        if self._next and not self.busy:
+            self._index(self._next.pop(0))
 
     def look(self) -> None:
         """Look for collections whose files changed, and index the first one; the others follow."""
@@ -98,6 +106,7 @@ class CollectionsBridge(QObject):
         question: str,
         by: By,
         count: int,
+        reranks: bool,
         on_done: Callable[[list[ShownPassage]], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
@@ -105,7 +114,7 @@ class CollectionsBridge(QObject):
         from desktop_app.documents import service
         from desktop_app.processes.worker import in_process
 
-        work: Any = partial(service.search, name, question, by, count)
+        work: Any = partial(service.search, name, question, by, count, reranks)
         self._background.run(lambda: in_process(work, lambda event: None, threading.Event()), on_done, on_failed)
 
     def close(self) -> None:
@@ -127,6 +136,8 @@ class CollectionsBridge(QObject):
     def _done(self, collections: list[CollectionState]) -> None:
         self.collections, self.busy = collections, False
         self.changed.emit()
+        if self._next:
+            self._index(self._next.pop(0))
         if collections and not self._timer.isActive():
             self._timer.start(_SOON_MS)
 

@@ -34,6 +34,8 @@ class LibraryBridge(QObject):
         self._background = Background("library", self)
         self._folder = folder
         self.listing = Listing([], [])
+        self.measuring: list[InstalledModel] = []
+        """Models that make vectors or rank passages, for documents."""
         self.is_read = False
         """`listing` is known; false for a moment after the start."""
 
@@ -132,6 +134,7 @@ class LibraryBridge(QObject):
 
     def _listed(self, listing: Listing) -> None:
         # Nobody can chat with a model that makes vectors.
+        self.measuring = [model for model in listing.models if model.measures]
         models = [model for model in listing.models if not model.measures]
         self.listing, self.is_read = Listing(models, listing.broken, listing.remote), True
         self.changed.emit()

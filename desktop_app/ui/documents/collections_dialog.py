@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.documents.service import By, CollectionState, Progress, ShownPassage
+from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.model_names import identified
 from desktop_app.ui.bridges.collections_bridge import CollectionsBridge
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
@@ -40,8 +43,24 @@ class CollectionsDialog(FittingDialog):
     passages_chosen = Signal(str, str)
     """A collection's name, and passages as a text for the message."""
 
-    def __init__(self, bridge: CollectionsBridge, parent: QWidget | None = None) -> None:
-        """Show what the bridge knows, and have it look again."""
+    models_chosen = Signal(str, str)
+    """The embedding model and the reranking model of all collections, by their identifiers; "": the usual one, and none."""
+
+    def __init__(
+        self,
+        bridge: CollectionsBridge,
+        parent: QWidget | None = None,
+        models: Sequence[InstalledModel] = (),
+        chosen: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Show what the bridge knows, and have it look again.
+
+        Args:
+            bridge: has the collections.
+            parent: of the dialog.
+            models: that make vectors or rank passages.
+            chosen: of these; as in `models_chosen`.
+        """
         super().__init__(_WIDTH, parent)
         self.setObjectName("collections")
         self._bridge = bridge
@@ -69,7 +88,12 @@ class CollectionsDialog(FittingDialog):
         self._question.returnPressed.connect(self._search)
         self._way = QComboBox()
         self._way.activated.connect(self._search)
+        self._embedders, self._rerankers = (
+            self._model_box([one for one in models if one.ranks == ranks], identifier)
+            for ranks, identifier in zip((False, True), chosen, strict=True)
+        )
         self._search_button, self._use = QPushButton(), QPushButton()
+        self._model_labels = (QLabel(), QLabel())
         self._search_button.clicked.connect(self._search)
         self._use.clicked.connect(self._choose)
         self._close = QPushButton()
@@ -109,6 +133,11 @@ class CollectionsDialog(FittingDialog):
         top = QHBoxLayout()
         top.addWidget(self._list, 1)
         top.addWidget(self._facts, 2)
+        models = QHBoxLayout()
+        for label, box in zip(self._model_labels, (self._embedders, self._rerankers), strict=True):
+            label.setBuddy(box)
+            models.addWidget(label)
+            models.addWidget(box, 1)
         asked = QHBoxLayout()
         asked.addWidget(self._question, 1)
         asked.addWidget(self._way)
@@ -119,9 +148,25 @@ class CollectionsDialog(FittingDialog):
         layout.addLayout(top, 2)
         layout.addLayout(buttons)
         layout.addWidget(self._bar)
+        layout.addLayout(models)
         layout.addLayout(asked)
         layout.addWidget(self._passages, 3)
         layout.addWidget(self._close, 0, Qt.AlignmentFlag.AlignRight)
+
+    def _model_box(self, models: Sequence[InstalledModel], chosen: str) -> QComboBox:
+        """Return a box with the usual choice and some models."""
+        box = QComboBox()
+        box.addItem("", "")
+        for model in models:
+            box.addItem(model.label or model.name, model.identifier)
+        current = identified(models, chosen) if chosen else None
+        box.setCurrentIndex(box.findData("" if current is None else current.identifier))
+        box.activated.connect(self._choose_models)
+        return box
+
+    def _choose_models(self) -> None:
+        self.models_chosen.emit(self._embedders.currentData(), self._rerankers.currentData())
+        self._search()
 
     def _retranslate(self) -> None:
         self.setWindowTitle(self.tr("Document collections"))
@@ -139,6 +184,11 @@ class CollectionsDialog(FittingDialog):
         self._way.addItems([self.tr("Words and meaning"), self.tr("Words alone"), self.tr("Meaning alone")])
         self._way.setCurrentIndex(chosen)
         self._search_button.setText(self.tr("Search"))
+        for label, words in zip(self._model_labels, (self.tr("Vectors by"), self.tr("Put in order by")), strict=True):
+            label.setText(words)
+            label.buddy().setAccessibleName(words)
+        self._embedders.setItemText(0, self.tr("multilingual-e5-small (comes along)"))
+        self._rerankers.setItemText(0, self.tr("no model"))
         self._use.setText(self.tr("Put into the message"))
         self._refresh()
 
@@ -216,7 +266,8 @@ class CollectionsDialog(FittingDialog):
             self._places = {passage.text: place for place, passage in enumerate(self._found, 1)} if same else {}
             self._asked = (self._name, question)
             way = _WAYS[max(0, self._way.currentIndex())]
-            self._bridge.search(self._name, question, way, _COUNT, self._show_found, self._say)
+            reranks = bool(self._rerankers.currentData())
+            self._bridge.search(self._name, question, way, _COUNT, reranks, self._show_found, self._say)
 
     def _show_found(self, passages: list[ShownPassage]) -> None:
         self._found = passages
@@ -228,6 +279,8 @@ class CollectionsDialog(FittingDialog):
         words = "–" if passage.lexical is None else number(passage.lexical, 2)
         meaning = "–" if passage.vector is None else number(passage.vector, 3)
         scores = self.tr("words {words}, meaning {meaning}").format(words=words, meaning=meaning)
+        if passage.rerank is not None:
+            scores += ", " + self.tr("in order by {score}").format(score=number(passage.rerank, 3))
         return f"[{place}] {self._source(passage)} · {scores}{self._compared(place, passage)}\n{passage.text}"
 
     def _compared(self, place: int, passage: ShownPassage) -> str:

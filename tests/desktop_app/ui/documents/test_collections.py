@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from PySide6.QtWidgets import QLabel, QLineEdit, QListWidget, QPlainTextEdit
+from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QListWidget, QPlainTextEdit
 
+from desktop_app.documents.store import Store
+from desktop_app.paths import documents_file, settings_file
+from desktop_app.settings import load_settings
 from desktop_app.ui.documents.collections_dialog import CollectionsDialog
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.documents import write_pdf
+from tests.support.search_models import write_search_models
 from tests.support.window import Person
 
 
@@ -61,6 +65,37 @@ def test_a_collection_is_made_searched_and_put_into_the_message(open_window: Ope
     person.wait(lambda: idle(person))
     assert person.services.collections.collections == []
     assert (files / "tea.txt").exists()
+
+
+def test_another_model_puts_passages_in_order_and_one_makes_all_vectors_anew(
+    open_window: OpenWindow, tmp_path: Path
+) -> None:
+    write_search_models(tmp_path)
+    person = open_window()
+    person.wait(lambda: len(person.services.library.measuring) == 2)
+    (tmp_path / "tea.txt").write_text("Green tea wants water of eighty degrees.", "utf-8")
+    collections = person.services.collections
+    collections.update("Tea", (tmp_path / "tea.txt",))
+    person.wait(lambda: idle(person) and collections.collections)
+    dialog = open_dialog(person)
+    person.wait(lambda: idle(person))
+    dialog._question.setText("water of tea")
+    _choose(dialog._rerankers, "ranks.gguf")
+    person.wait(lambda: "in order by 0." in dialog._passages.toPlainText())
+    _choose(dialog._embedders, "measures.gguf")
+    assert load_settings(settings_file()).embedder == "measures.gguf"
+    with Store(documents_file()) as store:
+        person.wait(lambda: idle(person) and store.collection("Tea").model.startswith("measures.gguf:"))
+        assert store.collection("Tea").waiting == 0
+    person.services.choose_model(person.services.library.measuring[0])
+    person.wait(lambda: person.model_state == "ready")
+    assert person.services.models.state.model is not None
+    assert not person.services.models.state.model.measures, "it writes no texts"
+
+
+def _choose(box: QComboBox, identifier: str) -> None:
+    box.setCurrentIndex(box.findData(identifier))
+    box.activated.emit(box.currentIndex())
 
 
 def test_a_changed_file_is_indexed_without_being_asked(open_window: OpenWindow, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class CatalogueModel:
     """Tokens that it was made for."""
     chat: bool
     """Tuned for conversation; False: it goes on with texts."""
+    measures: str
+    """vectors: an embedding model; ranks: a reranking model; "": it writes texts."""
     huggingface: str
     """Repository: owner/name."""
     modelscope: str | None
@@ -57,8 +59,9 @@ class CatalogueModel:
     @property
     def name(self) -> str:
         """The displayed name."""
-        name = PurePosixPath(self.file).stem if self.file else self.huggingface.partition("/")[2]
-        return _AFTER_THE_NAME.sub("", name)
+        if not self.file:
+            return self.huggingface.partition("/")[2]
+        return _AFTER_THE_NAME.sub("", PurePosixPath(self.file).stem)
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ def _model(data: dict[str, Any]) -> CatalogueModel:
         parameters=float(data["parameters"]),
         context=int(data["context"]),
         chat=bool(data["chat"]),
+        measures=str(data.get("measures", "")),
         huggingface=str(data["huggingface"]),
         modelscope=None if data["modelscope"] is None else str(data["modelscope"]),
         shape=None if data["shape"] is None else str(data["shape"]),

@@ -11,6 +11,7 @@ import pytest
 import resources
 from models.catalogue import Catalogue, read_catalogue
 from models.config import Config
+from models.embedding import Pooling
 from models.errors import BadFile
 from models.families import families, family_of
 from models.family import Blueprint
@@ -47,6 +48,10 @@ PARAMETERS = {
     "R1-Distill-Qwen-1.5B": 1_777_088_000,
     "Qwen1.5-MoE-A2.7B": 14_315_784_192,
     "Qwen3-0.6B": 596_049_920,
+    "Qwen3-Embedding-0.6B": 595_776_512,
+    "Qwen3-Embedding-4B": 4_021_774_336,
+    "Qwen3-Embedding-8B": 7_567_295_488,
+    "BGE-Reranker-v2-M3": 567_755_777,
     "Qwen3-4B": 4_022_468_096,
     "Qwen3-8B": 8_190_735_360,
     "Qwen3-14B": 14_768_307_200,
@@ -100,10 +105,19 @@ def catalogue() -> Catalogue:
     return read_catalogue(FOLDER)
 
 
-def test_every_family_of_chats_has_an_entry_and_every_entry_a_family(catalogue: Catalogue) -> None:
-    """The catalogue lists models for chats; one for vectors comes along."""
-    of_vectors = {"bert", "gemma_embedding"}
-    assert {entry.family for entry in catalogue.entries} == {family.name for family in families()} - of_vectors
+def test_every_family_has_an_entry_and_every_entry_a_family(catalogue: Catalogue) -> None:
+    assert {entry.family for entry in catalogue.entries} == {family.name for family in families()}
+
+
+def test_what_measures_texts_is_no_chat_model_and_of_the_kind_that_its_configuration_says(catalogue: Catalogue) -> None:
+    kinds = {model.name: model.measures for _, model in catalogue.models() if model.measures}
+    assert len(kinds) == 18 and set(kinds.values()) == {"vectors", "ranks"}
+    for entry, model in catalogue.models():
+        assert not (model.chat and model.measures), model.name
+        if entry.family in ("bert", "gemma_embedding"):
+            ranks = blueprint_of(catalogue, str(model.shape)).parameters["pooling_type"] == Pooling.RANK
+            assert (model.measures == "ranks") == ranks, model.name
+        assert bool(model.measures) == bool(re.search("embedding|reranker|bge|e5-", model.name.lower())), model.name
 
 
 def test_shapes_have_the_parameters_that_are_published(catalogue: Catalogue) -> None:
@@ -146,8 +160,8 @@ def test_facts_are_complete_and_plausible(catalogue: Catalogue) -> None:
         assert entry.good_for["zh_TW"].endswith("。")
         assert entry.models
         for model in entry.models:
-            assert 0.05 < model.parameters < 1000
-            assert 1024 <= model.context <= 1024 * 1024
+            assert (0.02 if model.measures else 0.05) < model.parameters < 1000
+            assert (512 if model.measures else 1024) <= model.context <= 1024 * 1024
             assert REPOSITORY.fullmatch(model.huggingface)
             assert model.modelscope is None or REPOSITORY.fullmatch(model.modelscope)
 

@@ -38,8 +38,15 @@ def purpose(offer: CatalogueOffer) -> str:
 
 def nature(offer: CatalogueOffer) -> str:
     """Return size, languages, context, year and licence of a model, in one line."""
-    parts = [f"{offer.model.parameters:g}B"]
-    if not offer.model.chat:
+    size_words = (
+        f"{offer.model.parameters:g}B" if offer.model.parameters >= 0.1 else f"{1000 * offer.model.parameters:g}M"
+    )
+    parts = [size_words]
+    if offer.model.measures == "vectors":
+        parts.append(QCoreApplication.translate("Catalogue", "makes vectors for documents"))
+    elif offer.model.measures:
+        parts.append(QCoreApplication.translate("Catalogue", "puts passages of documents in order"))
+    elif not offer.model.chat:
         parts.append(QCoreApplication.translate("Catalogue", "goes on with texts, no chat"))
     parts += [_languages(offer), _context(offer), str(offer.entry.year), licence(offer)]
     return " · ".join(parts)
@@ -58,7 +65,7 @@ def cost(offer: CatalogueOffer) -> str:
     parts = []
     if option is not None:
         if offer.fits:
-            parts += [option.quant, speed_words(option)]
+            parts += [option.quant, "" if offer.model.measures else speed_words(option)]
         else:
             text = QCoreApplication.translate("Catalogue", "even {quant} needs {size} more memory than is free")
             parts.append(text.format(quant=option.quant, size=size(option.shortfall)))

@@ -102,7 +102,9 @@ class Row:
     @property
     def can_act(self) -> bool:
         """Its button does something."""
-        return self.installed is not None or (self.offer.fits and not self.under_way)
+        if self.installed is not None:
+            return not self.offer.model.measures  # the collections' page is where it is chosen
+        return self.offer.fits and not self.under_way
 
     @property
     def key(self) -> object:
@@ -125,7 +127,8 @@ class Row:
         offer = self.offer
         get, chat = QCoreApplication.translate("Catalogue", "Get"), QCoreApplication.translate("Catalogue", "Chat")
         here = QCoreApplication.translate("Catalogue", "installed")
-        button = chat if self.installed is not None else self.under_way or get
+        use = here if offer.model.measures else chat
+        button = use if self.installed is not None else self.under_way or get
         badge = here if self.installed is not None else verdict_words(self.verdict)
         warning = "" if self.installed is not None or not offer.fits else shortage(offer, self.free_disk)
         return Lines(offer.model.name, badge, purpose(offer), nature(offer), cost(offer), warning, button)

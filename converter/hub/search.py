@@ -21,6 +21,7 @@ from converter.hub.names import REPOSITORY
 from converter.hub.network_errors import ELSEWHERE, BadAnswer
 from converter.hub.request import FoundRepository
 from models.errors import ZhiyinError
+from models.sentence import Sentence
 
 _MOST_BYTES = 8 * 1024 * 1024
 _LONGEST_WORDS = 200
@@ -35,13 +36,19 @@ _TEXT_TASKS = (
 """Tasks, in either host's words, of models that may be of use here; others make pictures or sound."""
 
 
-def search(words: str, endpoint: str = "", check: Callable[[], None] = lambda: None) -> list[FoundRepository]:
+def search(
+    words: str,
+    endpoint: str = "",
+    check: Callable[[], None] = lambda: None,
+    again: Callable[[Sentence, float], None] = lambda reason, seconds: None,
+) -> list[FoundRepository]:
     """Return the repositories that a host finds, those with the most downloads first.
 
     Args:
         words: what to look for; with "modelscope:" in front, on ModelScope.
         endpoint: address of the Hub, a mirror or ModelScope; "": as the words say, or else HF_ENDPOINT, or huggingface.co.
         check: called about ten times a second; it may raise to stop.
+        again: hears that a busy host is asked again, why and in how many seconds.
 
     Raises:
         ZhiyinError: nothing was asked for, or the host gives no answer.
@@ -54,8 +61,8 @@ def search(words: str, endpoint: str = "", check: Callable[[], None] = lambda: N
     on_modelscope = on_modelscope or is_modelscope(urlsplit(where).hostname)
     url = _modelscope_url(where, asked) if on_modelscope else _hub_url(where, asked)
     with closing(Connection(where, OURSELVES, {})) as connection:
-        connection.on_wait(check)
-        answer = connection.read(url, _MOST_BYTES, {"Accept-Encoding": "gzip"})
+        connection.on_wait(check, again)
+        answer = connection.patiently(lambda: connection.read(url, _MOST_BYTES, {"Accept-Encoding": "gzip"}))
     try:
         decoded = msgspec.json.decode(answer.data)
         entries = decoded["data"]["models"] if on_modelscope else decoded

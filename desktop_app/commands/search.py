@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from desktop_app.commands.options import add_json
 from desktop_app.commands.source import saying_silence
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
+from models.sentence import Sentence
 
 if TYPE_CHECKING:
     from converter.hub.request import FoundRepository
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from converter.hub.search import search
 
     with saying_silence() as hear:
-        repositories = search(" ".join(arguments.words), arguments.endpoint, Waiting(hear, None))
+        repositories = search(" ".join(arguments.words), arguments.endpoint, Waiting(hear, None), _say_when)
     fits = _fits(repositories, arguments.endpoint) if arguments.fit else {}
     if arguments.json:
         print_json([_facts(one, fits.get(one.source)) for one in repositories])
@@ -47,6 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     head = ("model", "family", "size", "licence", "downloads", *(("on this computer",) if arguments.fit else ()))
     print_table([head, *(_row(one, fits.get(one.source)) for one in repositories)])
     return 0
+
+
+def _say_when(reason: Sentence, seconds: float) -> None:
+    say(f"zhiyin: {reason}; asking again in {seconds:.0f} s.")
 
 
 def _fits(repositories: list[FoundRepository], endpoint: str) -> dict[str, Fit]:

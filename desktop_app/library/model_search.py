@@ -37,10 +37,10 @@ class Fit:
 
 
 def search_and_tell(words: str, endpoint: str, tell: Tell, cancelled: Callable[[], bool]) -> list[FoundRepository]:
-    """`search` as a `worker.Work`; there is nothing to tell before the end, and a stop ends the process."""
+    """`search` as a `worker.Work`; it tells why a busy host is asked again and in how many seconds. A stop ends the process."""
     from converter.hub.search import search  # with the library for connections, which the window does not load
 
-    return search(words, endpoint)
+    return search(words, endpoint, again=lambda reason, seconds: tell((reason, seconds)))
 
 
 def describe_and_tell(request: InstallRequest, tell: Tell, cancelled: Callable[[], bool]) -> Description:

@@ -5554,6 +5554,10 @@
         <source>{size} to download</source>
         <translation>下载 {size}</translation>
     </message>
+    <message>
+        <source>{reason}; it is asked again in {seconds} s.</source>
+        <translation>{reason}；{seconds} 秒后再试。</translation>
+    </message>
 </context>
 <context>
     <name>KeysPage</name>

@@ -5554,6 +5554,10 @@
         <source>{size} to download</source>
         <translation>下載 {size}</translation>
     </message>
+    <message>
+        <source>{reason}; it is asked again in {seconds} s.</source>
+        <translation>{reason}；{seconds} 秒後再試。</translation>
+    </message>
 </context>
 <context>
     <name>KeysPage</name>

@@ -236,6 +236,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, query: dict[str, str], *, wrapped: bool) -> None:
         """Answer with the repositories whose names have all words, the most downloaded first."""
+        faults = self.server_hub.faults
+        if faults.status_count:
+            faults.status_count -= 1
+            self._error(faults.status, "", "Not now", {"Retry-After": faults.retry_after} if faults.retry_after else {})
+            return
         words = query["search"].lower().split()
         names = [name for name in self.server_hub.repositories if all(word in name.lower() for word in words)]
         found = sorted((self._facts(name) for name in names), key=lambda facts: -int(str(facts.get("downloads", 0))))

@@ -13,6 +13,7 @@ from desktop_app.settings import Settings
 from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.models.model_session import ModelSession
 from models.errors import Cancelled
+from models.sentence import Sentence
 
 if TYPE_CHECKING:
     from converter.hub.request import FoundRepository
@@ -26,6 +27,8 @@ class SearchBridge(QObject):
     results = Signal(list)
     """The repositories (`FoundRepository`)."""
     failed = Signal(Exception)
+    waiting = Signal(Sentence, float)
+    """Why a busy host is asked again, and in how many seconds."""
     fitted = Signal()
     """`fits` knows more."""
 
@@ -76,9 +79,12 @@ class SearchBridge(QObject):
             if not stop.is_set() and not isinstance(error, Cancelled):
                 self.failed.emit(error)
 
+        def wait(event: tuple[Sentence, float]) -> None:
+            self._searching.post(lambda: None if stop.is_set() else self.waiting.emit(*event))
+
         text = words.removeprefix(MODELSCOPE_PREFIX)
         self._searching.run(
-            lambda: in_process(partial(search_and_tell, text, endpoint), lambda _: None, stop, grace=0), deliver, failed
+            lambda: in_process(partial(search_and_tell, text, endpoint), wait, stop, grace=0), deliver, failed
         )
 
     def look(self, sources: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.catalogue_list import CatalogueList, Lines
 from desktop_app.ui.models.fit import verdict_words
+from models.sentence import Sentence
 
 _REST_MS = 250
 """How long the list must stand still before what is in sight is looked at."""
@@ -120,6 +121,8 @@ class HubResults(QWidget):
         self._words, self._endpoint = "", ""
         self._found: list[FoundRepository] | None = None
         self._failure: Exception | None = None
+        self._waiting = ""
+        """Why a busy host is asked again, and when."""
         self._note = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
         self._back = QPushButton()
         self._back.clicked.connect(self.closed)
@@ -142,12 +145,14 @@ class HubResults(QWidget):
         column.addWidget(self.list, 1)
         bridge.results.connect(self._show_found)
         bridge.failed.connect(self._show_failure)
+        bridge.waiting.connect(self._show_waiting)
         bridge.fitted.connect(self._show_rows)
         self._retranslate()
 
     def begin(self, words: str, endpoint: str) -> None:
         """Look for words at an address."""
         self._words, self._endpoint, self._found, self._failure = words, endpoint, None, None
+        self._waiting = ""
         self._bridge.search(words, endpoint)
         self._retranslate()
 
@@ -165,6 +170,11 @@ class HubResults(QWidget):
 
     def _show_failure(self, error: Exception) -> None:
         self._failure = error
+        self._retranslate()
+
+    def _show_waiting(self, reason: Sentence, seconds: float) -> None:
+        words = self.tr("{reason}; it is asked again in {seconds} s.")
+        self._waiting = words.format(reason=translated(reason), seconds=number(seconds, 0))
         self._retranslate()
 
     def _look(self) -> None:
@@ -190,6 +200,8 @@ class HubResults(QWidget):
         host = split_address(self._endpoint).netloc or self._endpoint
         if self._failure is not None:
             return translated(self._failure)
+        if self._found is None and self._waiting:
+            return self._waiting
         if self._found is None:
             return self.tr("Asking {host} for “{words}”…").format(host=host, words=self._words)
         if not self._found:

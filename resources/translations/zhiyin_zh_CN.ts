@@ -6152,6 +6152,10 @@
         <translation>{origin}，发布时的原文件</translation>
     </message>
     <message>
+        <source>{origin}, comes with Zhiyin</source>
+        <translation>{origin}，随知音附带</translation>
+    </message>
+    <message>
         <source>{origin}, converted here</source>
         <translation>{origin}，在本机转换</translation>
     </message>

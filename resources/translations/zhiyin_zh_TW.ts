@@ -6152,6 +6152,10 @@
         <translation>{origin}，發佈時的原檔案</translation>
     </message>
     <message>
+        <source>{origin}, comes with Zhiyin</source>
+        <translation>{origin}，隨知音附帶</translation>
+    </message>
+    <message>
         <source>{origin}, converted here</source>
         <translation>{origin}，在本機轉換</translation>
     </message>

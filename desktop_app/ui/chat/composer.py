@@ -18,6 +18,7 @@ from desktop_app.ui.chat.tools_button import ToolsButton
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
+from desktop_app.ui.widgets.menus import light_only_under_pointer
 
 _NARROW = 420
 """Below this width the choice of thinking shows its icon alone."""
@@ -196,6 +197,7 @@ class Composer(QFrame):
             action.setCheckable(True)
             action.setChecked(name in self._chosen)
             action.toggled.connect(partial(self._choose_collection, name))
+        light_only_under_pointer(self._attach, menu)
         menu.popup(self._attach.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
 
     def _choose_collection(self, name: str, used: bool) -> None:

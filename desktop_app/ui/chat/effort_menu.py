@@ -11,6 +11,7 @@ from desktop_app.ui.i18n.formats import with_keys
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
+from desktop_app.ui.widgets.menus import light_only_under_pointer
 from models.chat.efforts import EFFORTS
 
 
@@ -30,6 +31,7 @@ class EffortMenu(ChoiceButton):
             menu.addAction(action)
             action.triggered.connect(lambda _, effort=effort: self.chosen.emit(effort))
         self.setMenu(menu)
+        light_only_under_pointer(self, menu)
         SHORTCUTS.bind("think", self, self.showMenu)
         self._retranslate()
         self._draw()

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QWidget
 from desktop_app.chat.conversation import Message
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import IconButton, icon
+from desktop_app.ui.widgets.menus import light_only_under_pointer
 
 _COPIED_MS = 1500
 
@@ -109,6 +110,7 @@ class MessageWidget(QWidget):
         branch.triggered.connect(lambda: self.branch_asked.emit(self.message.id))
         delete = menu.addAction(icon("delete", muted), self.tr("Delete this message"))
         delete.triggered.connect(lambda: self.deletion_asked.emit(self.message.id))
+        light_only_under_pointer(self._more, menu)
         menu.popup(self._more.mapToGlobal(QPoint(0, self._more.height())))
 
     def _step(self, by: int) -> None:

@@ -26,6 +26,7 @@ from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import PADDING, IconButton
+from desktop_app.ui.widgets.menus import light_only_under_pointer
 from models.errors import ZhiyinError
 
 _FRAME_MS = 33
@@ -195,6 +196,7 @@ class ReplyWidget(MessageWidget):
         for model in self._models:
             action = menu.addAction(f"{(model.label or model.name).replace('&', '&&')}\t{model_details(model)}")
             action.triggered.connect(lambda _, model=model: self.other_model_asked.emit(self.message.id, model))
+        light_only_under_pointer(self._others, menu)
         menu.popup(self._others.mapToGlobal(QPoint(0, self._others.height())))
 
     def _draw_waiting(self) -> None:

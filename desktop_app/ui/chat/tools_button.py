@@ -15,6 +15,7 @@ from desktop_app.ui.chat.choice_button import ICON, ChoiceButton
 from desktop_app.ui.chat.tool_words import SWITCHES, switch_words
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
+from desktop_app.ui.widgets.menus import light_only_under_pointer
 from models.visible import visible
 
 
@@ -68,6 +69,7 @@ class ToolsButton(ChoiceButton):
         for server in self._servers:
             self._add_switch(menu, "servers", server, self.tr("MCP server {name}").format(name=visible(server)))
         menu.addAction(self.tr("Tools and MCP servers…")).triggered.connect(self.settings_asked)
+        light_only_under_pointer(self, menu)
         menu.popup(self.mapToGlobal(QPoint(0, -menu.sizeHint().height())))
 
     def _add_switch(self, menu: QMenu, kind: str, name: str, words: str) -> None:

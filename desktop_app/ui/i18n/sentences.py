@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from desktop_app.ui.i18n.window_words import WINDOW_WORDS
 from models.sentence import Sentence, SentenceFormatter
 from models.system_errors import as_zhiyin_error
 
+_COMMAND = re.compile("`([^`]+)`")
 CONTEXT = ""
 """Where the .ts file has the core's templates: Qt's tool writes those there that it finds in calls outside of Qt's classes."""
 
@@ -22,7 +24,13 @@ def translated(sentence: Sentence | Exception) -> str:
     words = QCoreApplication.translate(CONTEXT, source.template)
     if words == source.template:  # there is no translation: English
         words = WINDOW_WORDS.get(words, words)
-    return _WindowFormatter().fill(words, source.values)
+    return _WindowFormatter().fill(without_marks(words), source.values)
+
+
+def without_marks(words: str) -> str:
+    """Put commands between quotation marks, which a label shows, in place of Markdown's marks, which it does not read."""
+    traditional = QLocale().script() == QLocale.Script.TraditionalHanScript
+    return _COMMAND.sub(r"「\1」" if traditional else r"“\1”", words)
 
 
 class _WindowFormatter(SentenceFormatter):

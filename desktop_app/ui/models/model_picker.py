@@ -17,6 +17,7 @@ from desktop_app.ui.models.fit import COLOURS, reason, speed_words, verdict_word
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.icons import icon
+from desktop_app.ui.widgets.menus import light_only_under_pointer
 
 if TYPE_CHECKING:
     from desktop_app.planning.configuration import RunConfiguration
@@ -59,6 +60,7 @@ class ModelPicker(QToolButton):
         self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setMenu(QMenu(self))
+        light_only_under_pointer(self, self.menu())
         self._removal, self._measuring = QMenu(self), QMenu(self)
         self.menu().aboutToShow.connect(self._fill)
         self.menu().aboutToShow.connect(self.opened)

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.starter import STARTER_ORIGIN
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
@@ -162,10 +163,13 @@ class MyModelsDialog(FittingDialog):
         unknown = self.tr("not known")
         origin = model.origin or unknown
         made = self.tr("{origin}, converted here") if facts.made_here else self.tr("{origin}, as it was published")
+        words = made.format(origin=origin) if model.origin else unknown
+        if model.starter:
+            words = self.tr("{origin}, comes with Zhiyin").format(origin=STARTER_ORIGIN)
         used = QDateTime.fromSecsSinceEpoch(int(facts.used))
         when = QLocale().toString(used, QLocale.FormatType.ShortFormat) if facts.used else unknown
         return [
-            self.tr("From: {origin}").format(origin=made.format(origin=origin) if model.origin else unknown),
+            self.tr("From: {origin}").format(origin=words),
             self.tr("Revision: {revision}").format(revision=facts.commit or unknown),
             self.tr("Licence: {licence}").format(licence=facts.licence or unknown),
             self.tr("SHA-256, as its host lists it: {digest}").format(digest=model.sha256 or unknown),

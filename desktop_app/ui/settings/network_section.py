@@ -12,7 +12,7 @@ from desktop_app.library.other_hosts import MIRROR
 from desktop_app.network import ASKED, OFFLINE, read_networks
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.tokens_bridge import TokensBridge
-from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.i18n.sentences import translated, without_marks
 from desktop_app.ui.models.download_limits import limit_words, limits
 from desktop_app.ui.settings.section import Section, name_values
 from models.errors import ZhiyinError
@@ -104,9 +104,11 @@ class NetworkSection(Section):
 
     def _show_workers(self, error: WorkerFailed | None) -> None:
         self._workers_hint.setText(
-            self.tr(
-                "Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they "
-                "compute is sent to them without encryption."
+            without_marks(
+                self.tr(
+                    "Workers are computers of yours where `zhiyin worker` runs: their memory is used for models too. What they "
+                    "compute is sent to them without encryption."
+                )
             )
             if error is None
             else translated(error)

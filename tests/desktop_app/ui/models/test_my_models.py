@@ -36,6 +36,7 @@ def test_facts_checks_names_and_packs(
     models.setCurrentRow(1 - row)
     person.wait(lambda: "Licence: apache-2.0" in person.sentences(dialog))
     assert "Loaded last: not known" not in person.sentences(dialog), "it is in use"
+    assert "From: HuggingFaceTB/SmolLM2-135M-Instruct, comes with Zhiyin" in person.sentences(dialog)
     assert not dialog._rename.isEnabled()
     person.click("Unload", dialog)
     person.wait(lambda: person.model_state == "none")

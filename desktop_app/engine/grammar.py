@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,10 @@ from models.errors import ZhiyinError
 
 _LARGEST_SCHEMA = 256 * 1024
 _LARGEST_GRAMMAR = 4 << 20
+_COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+_MOST_REPEATS = 10_000
+_LONGEST_PATTERN = 4_000
+_REPEAT = re.compile(r"\{(\d{0,9})(?:,(\d{0,9}))?\}")
 _REASONING = r"""reasoning ::= ([^<] | "<" ([^/] | "/" ([^t] | "t" [^h])))* "</think>" [ \n]*
 """
 _HARMONY = r"""prefix ::= ("<|channel|>analysis<|message|>" [^<]* "<|end|><|start|>assistant")? "<|channel|>final<|message|>"
@@ -90,7 +95,11 @@ def schema_grammar(schema: Mapping[str, Any]) -> str:
     """
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-    text = json.dumps(schema)
+    try:
+        text = json.dumps(schema)
+        _refuse_repeats(schema)
+    except RecursionError:
+        raise _unusable("it is too deep") from None
     if len(text) > _LARGEST_SCHEMA:
         raise _unusable("it is too large")
     try:
@@ -100,6 +109,29 @@ def schema_grammar(schema: Mapping[str, Any]) -> str:
     if len(grammar) > _LARGEST_GRAMMAR:
         raise _unusable("its grammar is too large")
     return grammar
+
+
+def _refuse_repeats(schema: Any) -> None:
+    """Raise where a schema repeats something so often that the grammar, which writes all of it out, fills the memory."""
+    if isinstance(schema, list):
+        for part in schema:
+            _refuse_repeats(part)
+    if not isinstance(schema, Mapping):
+        return
+    for key, value in schema.items():
+        _refuse_repeats(value)
+        if key in _COUNTS and isinstance(value, int | float) and value > _MOST_REPEATS:
+            raise _unusable(f"{key} is more than {_MOST_REPEATS}")
+        if key == "pattern" and isinstance(value, str) and _repeats(value) > _MOST_REPEATS:
+            raise _unusable("a pattern repeats something too often")
+
+
+def _repeats(pattern: str) -> int:
+    """Return how often something in a regular expression is repeated at most, should all repeats be in one another."""
+    product = 1
+    for low, high in _REPEAT.findall(pattern[:_LONGEST_PATTERN]):
+        product *= max(1, int(low or 0), int(high or 0))
+    return product if len(pattern) <= _LONGEST_PATTERN else _MOST_REPEATS + 1
 
 
 def _unusable(reason: str) -> ZhiyinError:
@@ -129,8 +161,22 @@ def answer_grammar(schema: Mapping[str, Any], *, chat_format: str, reasons: bool
 
 def call_grammar(tools: Sequence[Mapping[str, Any]]) -> str:
     """Return the grammar of a reply that is either a whole call of a tool, in JSON, or a text that begins otherwise."""
-    calls = _renamed(schema_grammar(call_schema(tools)), "call")
+    usable = [tool if _holds([tool]) else _of_any_arguments(tool) for tool in tools]
+    calls = _renamed(schema_grammar(call_schema(usable)), "call")
     return f"root ::= [ \\n]* (call | text)\ntext ::= [^{{ \\n] [^\\x00]*\n{calls}"
+
+
+def _holds(tools: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a grammar can be made of tools: what a server says of its own is anything at all."""
+    try:
+        schema_grammar(call_schema(tools))
+    except ZhiyinError:
+        return False
+    return True
+
+
+def _of_any_arguments(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**tool, "function": {**tool.get("function", {}), "parameters": {"type": "object"}}}
 
 
 def _renamed(grammar: str, root: str) -> str:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from desktop_app.engine.client import Engine, EngineFailed
+from desktop_app.engine.grammar import call_grammar, schema_grammar
 from desktop_app.engine.protocol import Complete, Generate, Load, LoadSettings, SamplingSettings
+from models.errors import ZhiyinError
 from tests.support.commands import zhiyin
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=120)
@@ -105,14 +107,38 @@ def test_a_model_that_knows_no_tools_answers_or_calls_and_a_call_is_whole(engine
     brace = engine.submit(Generate(ASKED, replace(GREEDY, max_tokens=40), (SUM,))).result(60)
     assert brace.text or brace.tool_calls
     hot = replace(GREEDY, temperature=3.0, top_k=0, top_p=1.0, min_p=0.0, seed=7)
-    from desktop_app.engine.grammar import call_grammar
-
     only = call_grammar([SUM]).replace("(call | text)", "call")
     reply = engine.submit(Generate(ASKED, replace(hot, grammar=only), (SUM,))).result(60)
     (call,) = reply.tool_calls
     assert reply.text.strip() == ""
     assert call["function"]["name"] == "calculator"
     assert isinstance(json.loads(call["function"]["arguments"])["expression"], str)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "string"}, "minItems": 10**9},
+        {"type": "object", "properties": {"a": {"anyOf": [{"type": "string", "minLength": 10**9}]}}},
+        {"type": "string", "maxLength": 1e9},
+        {"type": "string", "pattern": "^((a{1000}){1000}){1000}$"},
+        {"type": "string", "pattern": "^[^c]{1,999999999}$"},
+    ],
+)
+def test_a_schema_that_would_fill_the_memory_is_refused(schema: Mapping[str, Any]) -> None:
+    with pytest.raises(ZhiyinError, match="No reply can be held to this JSON schema"):
+        schema_grammar(schema)
+
+
+def tool_of(name: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"type": "function", "function": {"name": name, "description": "", "parameters": parameters}}
+
+
+def test_a_tool_with_a_schema_of_no_grammar_takes_any_arguments_and_spoils_no_other() -> None:
+    large = tool_of("large", {"type": "object", "properties": {"a": {"type": "string", "minLength": 10**9}}})
+    far = tool_of("far", {"type": "object", "properties": {"a": {"$ref": "https://192.0.2.1/x.json"}}})
+    grammar = call_grammar([SUM, large, far])
+    assert all(name in grammar for name in ("calculator", "large", "far", "expression"))
 
 
 def test_schema_in_the_terminal(starter_gguf: Path, tmp_path: Path) -> None:

@@ -48,11 +48,21 @@ class FittingDialog(QDialog):
         """Fit into the screen that it is shown on."""
         super().showEvent(event)
         self.fit()
+        self._centre()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Stay on the screen."""
         super().resizeEvent(event)
         self._moving.start()
+
+    def _centre(self) -> None:
+        """Stand over the middle of the window that opened it, as far as the screen allows."""
+        parent = self.parentWidget()
+        if parent is not None and parent.window().isVisible():
+            place = self.geometry()
+            place.moveCenter(parent.window().geometry().center())
+            self.setGeometry(place)
+            move_onto_screen(self)
 
     def _needed(self, width: int) -> int:
         """Return the height that everything takes at a width."""

@@ -1896,10 +1896,6 @@
         <translation>{name} 不给段落排序；请选择重排模型。</translation>
     </message>
     <message>
-        <source>{name} writes no texts: it searches documents; choose it on the page of the document collections.</source>
-        <translation>{name} 不生成文本，而是用来检索文档；请在“文档库”页面选择它。</translation>
-    </message>
-    <message>
         <source>{name} ranks passages and makes no vectors; choose an embedding model.</source>
         <translation>{name} 给段落排序，不计算向量；请选择向量模型。</translation>
     </message>
@@ -1922,6 +1918,10 @@
     <message>
         <source>{name} was trained for {context} tokens of context; give --ctx {context} or less.</source>
         <translation>{name} 训练时的上下文是 {context} 个词元；请把 --ctx 设为 {context} 或更小。</translation>
+    </message>
+    <message>
+        <source>{name} writes no texts: it searches documents; choose it on the page of the document collections.</source>
+        <translation>{name} 不生成文本，而是用来检索文档；请在“文档库”页面选择它。</translation>
     </message>
     <message>
         <source>{name} writes texts and makes no vectors; choose an embedding model, such as {other}.</source>
@@ -3977,6 +3977,14 @@
         <translation>许可证见其主页</translation>
     </message>
     <message>
+        <source>makes vectors for documents</source>
+        <translation>为文档计算向量</translation>
+    </message>
+    <message>
+        <source>puts passages of documents in order</source>
+        <translation>为文档段落重新排序</translation>
+    </message>
+    <message>
         <source>{needed} of disk needed, {free} free</source>
         <translation>需要 {needed} 磁盘空间，可用 {free}</translation>
     </message>
@@ -3991,14 +3999,6 @@
     <message>
         <source>{size} to download ({small} if its publisher has it ready-made)</source>
         <translation>下载 {size}（若发布者有现成文件则为 {small}）</translation>
-    </message>
-    <message>
-        <source>makes vectors for documents</source>
-        <translation>为文档计算向量</translation>
-    </message>
-    <message>
-        <source>puts passages of documents in order</source>
-        <translation>为文档段落重新排序</translation>
     </message>
 </context>
 <context>
@@ -5551,12 +5551,12 @@
         <translation>{host} 上没有与“{words}”有关的模型。</translation>
     </message>
     <message>
-        <source>{size} to download</source>
-        <translation>下载 {size}</translation>
-    </message>
-    <message>
         <source>{reason}; it is asked again in {seconds} s.</source>
         <translation>{reason}；{seconds} 秒后再试。</translation>
+    </message>
+    <message>
+        <source>{size} to download</source>
+        <translation>下载 {size}</translation>
     </message>
 </context>
 <context>

@@ -1864,12 +1864,20 @@
         <translation>這裡沒有 {name}；請用 --base 指定該模型的資料夾或儲存庫。</translation>
     </message>
     <message>
+        <source>{name} is not there any more, so documents are searched without it; choose another model for documents.</source>
+        <translation>{name} 已不存在，檢索文件時不再使用它；請為文件選擇其他模型。</translation>
+    </message>
+    <message>
         <source>{name} is the name of several models; give the path of one: {paths}.</source>
         <translation>有多個模型名為 {name}；請給出其中一個的路徑：{paths}。</translation>
     </message>
     <message>
         <source>{name} lacks files that its {index} lists ({names}); choose another revision or repository.</source>
         <translation>{name} 缺少 {index} 中列出的檔案（{names}）；請選擇其他版本或儲存庫。</translation>
+    </message>
+    <message>
+        <source>{name} makes no vectors; choose an embedding model.</source>
+        <translation>{name} 不計算向量；請選擇向量模型。</translation>
     </message>
     <message>
         <source>{name} makes vectors and ranks no passages; choose a reranking model.</source>
@@ -1882,6 +1890,10 @@
     <message>
         <source>{name} only goes on with texts and knows no chat, so that it can use no tools; ask without tools, or choose a model that was trained to chat.</source>
         <translation>{name} 只會續寫文字，不懂對話，因此不能使用工具；請不帶工具提問，或選擇訓練過對話的模型。</translation>
+    </message>
+    <message>
+        <source>{name} ranks no passages; choose a reranking model.</source>
+        <translation>{name} 不給段落排序；請選擇重排模型。</translation>
     </message>
     <message>
         <source>{name} ranks passages and makes no vectors; choose an embedding model.</source>
@@ -1906,6 +1918,10 @@
     <message>
         <source>{name} was trained for {context} tokens of context; give --ctx {context} or less.</source>
         <translation>{name} 訓練時的上下文是 {context} 個詞元；請把 --ctx 設為 {context} 或更小。</translation>
+    </message>
+    <message>
+        <source>{name} writes no texts: it searches documents; choose it on the page of the document collections.</source>
+        <translation>{name} 不產生文字，而是用來檢索文件；請在「文件庫」頁面選擇它。</translation>
     </message>
     <message>
         <source>{name} writes texts and makes no vectors; choose an embedding model, such as {other}.</source>
@@ -3479,22 +3495,6 @@
         <source>{width}, as LLaMA {size}</source>
         <translation>{width}（相當於 LLaMA {size}）</translation>
     </message>
-    <message>
-        <source>{name} is not there any more, so documents are searched without it; choose another model for documents.</source>
-        <translation>{name} 已不存在，檢索文件時不再使用它；請為文件選擇其他模型。</translation>
-    </message>
-    <message>
-        <source>{name} makes no vectors; choose an embedding model.</source>
-        <translation>{name} 不計算向量；請選擇向量模型。</translation>
-    </message>
-    <message>
-        <source>{name} ranks no passages; choose a reranking model.</source>
-        <translation>{name} 不給段落排序；請選擇重排模型。</translation>
-    </message>
-    <message>
-        <source>{name} writes no texts: it searches documents; choose it on the page of the document collections.</source>
-        <translation>{name} 不產生文字，而是用來檢索文件；請在「文件庫」頁面選擇它。</translation>
-    </message>
 </context>
 <context>
     <name>AboutSection</name>
@@ -3977,6 +3977,14 @@
         <translation>授權條款見其主頁</translation>
     </message>
     <message>
+        <source>makes vectors for documents</source>
+        <translation>為文件計算向量</translation>
+    </message>
+    <message>
+        <source>puts passages of documents in order</source>
+        <translation>為文件段落重新排序</translation>
+    </message>
+    <message>
         <source>{needed} of disk needed, {free} free</source>
         <translation>需要 {needed} 磁碟空間，可用 {free}</translation>
     </message>
@@ -3991,14 +3999,6 @@
     <message>
         <source>{size} to download ({small} if its publisher has it ready-made)</source>
         <translation>下載 {size}（若發佈者有現成檔案則為 {small}）</translation>
-    </message>
-    <message>
-        <source>makes vectors for documents</source>
-        <translation>為文件計算向量</translation>
-    </message>
-    <message>
-        <source>puts passages of documents in order</source>
-        <translation>為文件段落重新排序</translation>
     </message>
 </context>
 <context>
@@ -4396,6 +4396,10 @@
         <translation>暫停</translation>
     </message>
     <message>
+        <source>Put in order by</source>
+        <translation>重新排序</translation>
+    </message>
+    <message>
         <source>Put into the message</source>
         <translation>放進訊息</translation>
     </message>
@@ -4424,6 +4428,10 @@
         <translation>正在搜尋…</translation>
     </message>
     <message>
+        <source>Vectors by</source>
+        <translation>向量模型</translation>
+    </message>
+    <message>
         <source>What was made of its files is deleted; the files themselves stay.</source>
         <translation>為這些檔案建立的索引會刪除，檔案本身不受影響。</translation>
     </message>
@@ -4444,6 +4452,18 @@
         <translation>先前：[{place}]</translation>
     </message>
     <message>
+        <source>in order by {score}</source>
+        <translation>重排 {score}</translation>
+    </message>
+    <message>
+        <source>multilingual-e5-small (comes along)</source>
+        <translation>multilingual-e5-small（內建）</translation>
+    </message>
+    <message>
+        <source>no model</source>
+        <translation>不使用</translation>
+    </message>
+    <message>
         <source>not found before</source>
         <translation>先前未找到</translation>
     </message>
@@ -4462,26 +4482,6 @@
     <message>
         <source>{name}, page {page}</source>
         <translation>{name}，第 {page} 頁</translation>
-    </message>
-    <message>
-        <source>Put in order by</source>
-        <translation>重新排序</translation>
-    </message>
-    <message>
-        <source>Vectors by</source>
-        <translation>向量模型</translation>
-    </message>
-    <message>
-        <source>in order by {score}</source>
-        <translation>重排 {score}</translation>
-    </message>
-    <message>
-        <source>multilingual-e5-small (comes along)</source>
-        <translation>multilingual-e5-small（內建）</translation>
-    </message>
-    <message>
-        <source>no model</source>
-        <translation>不使用</translation>
     </message>
 </context>
 <context>
@@ -5551,12 +5551,12 @@
         <translation>{host} 上沒有與「{words}」有關的模型。</translation>
     </message>
     <message>
-        <source>{size} to download</source>
-        <translation>下載 {size}</translation>
-    </message>
-    <message>
         <source>{reason}; it is asked again in {seconds} s.</source>
         <translation>{reason}；{seconds} 秒後再試。</translation>
+    </message>
+    <message>
+        <source>{size} to download</source>
+        <translation>下載 {size}</translation>
     </message>
 </context>
 <context>

@@ -30,7 +30,7 @@ TEXTS = [
     ("on_accent", "accent_hover"),
     ("on_warning", "warning"),
     ("text", "warning"),
-    ("text", "found"),
+    ("text", "match"),
     ("on_found_now", "found_now"),
 ]
 EDGES = [

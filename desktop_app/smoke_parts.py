@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from converter.gguf_header import is_gguf
-from desktop_app.assistant.sandbox.pure_python import PurePython, is_installed
+from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
 from desktop_app.assistant.tool import ToolResult
 from desktop_app.documents.embedder import Embedder
@@ -91,8 +91,6 @@ def _python(folder: Path) -> str:
 
 def _pure_python(folder: Path) -> str:
     """Calculate in the interpreter of the other systems."""
-    if not is_installed():
-        return "not in this installation"
     interpreter = PurePython()
     try:
         _check_run(interpreter.run("sum(range(9))", threading.Event(), _ignore), "36")

@@ -52,8 +52,7 @@ class ToolKeeper:
             folder = work_folder(conversation)
             tools = built_in(chosen, folder)
             if PYTHON in chosen.names and not self._closed:
-                interpreter = self._interpreter(conversation, chosen.folders)
-                tools += [interpreter.tool()] if interpreter.can_run else []
+                tools.append(self._interpreter(conversation, chosen.folders).tool())
             self._end_others(servers)
             for name in choice.servers:
                 if name in servers and not self._closed and not stop.is_set():

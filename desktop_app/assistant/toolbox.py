@@ -89,7 +89,7 @@ def open_toolbox(
         on_failure: hears of each that cannot be; the others' tools are there.
     """
     interpreter = Interpreter(work_folder, chosen.folders) if PYTHON in chosen.names else None
-    tools = [*built_in(chosen, work_folder), *((interpreter.tool(),) if interpreter and interpreter.can_run else ())]
+    tools = [*built_in(chosen, work_folder), *((interpreter.tool(),) if interpreter else ())]
     connections: list[Connection] = []
     toolbox = Toolbox(tools, work_folder, interpreter, connections)
     try:

@@ -980,10 +980,6 @@
         <translation>此系统无法把 Python 限制在一个文件夹内，因此改用一个小型解释器运行，不能读写文件，也没有第三方库。安装软件包 bubblewrap，或使用 Linux 6.2 及以上的内核，即可运行完整的 Python。</translation>
     </message>
     <message>
-        <source>This system cannot confine Python to a folder, so that the tool Python is off. Install the package bubblewrap, or a kernel from Linux 6.2 on, to have it.</source>
-        <translation>此系统无法把 Python 限制在一个文件夹内，因此 Python 工具已关闭。安装软件包 bubblewrap，或使用 Linux 6.2 及以上的内核，即可使用。</translation>
-    </message>
-    <message>
         <source>This would be given to the program {program} (MCP server {name}).</source>
         <translation>以下内容将交给程序 {program}（MCP 服务器 {name}）。</translation>
     </message>

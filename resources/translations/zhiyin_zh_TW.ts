@@ -980,10 +980,6 @@
         <translation>此系統無法把 Python 限制在一個資料夾內，因此改用一個小型直譯器執行，不能讀寫檔案，也沒有第三方函式庫。安裝套件 bubblewrap，或使用 Linux 6.2 以上的核心，即可執行完整的 Python。</translation>
     </message>
     <message>
-        <source>This system cannot confine Python to a folder, so that the tool Python is off. Install the package bubblewrap, or a kernel from Linux 6.2 on, to have it.</source>
-        <translation>此系統無法把 Python 限制在一個資料夾內，因此 Python 工具已關閉。安裝套件 bubblewrap，或使用 Linux 6.2 以上的核心，即可使用。</translation>
-    </message>
-    <message>
         <source>This would be given to the program {program} (MCP server {name}).</source>
         <translation>以下內容將交給程式 {program}（MCP 伺服器 {name}）。</translation>
     </message>

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import sys
@@ -20,11 +19,6 @@ _LIMITS: Any = {"max_feed_duration_secs": 30.0, "max_memory": 512 << 20, "max_re
 _MOST_TEXT = 200_000
 _LONGEST_VALUE = 20_000
 _LOOK = 0.1
-
-
-def is_installed() -> bool:
-    """Tell whether the interpreter came along: bundles for Linux, where bubblewrap can be had everywhere, leave its 14 MB out."""
-    return importlib.util.find_spec("pydantic_monty") is not None
 
 
 class PurePython:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from desktop_app.assistant.sandbox import pure_python
 from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
 from desktop_app.assistant.tool import Output, Tool, ToolResult, schema, text_argument
@@ -30,11 +29,6 @@ _PURE = (
 
 def unconfined() -> ZhiyinError:
     """Return what is said where the system cannot confine Python."""
-    if not pure_python.is_installed():
-        return ZhiyinError(
-            "This system cannot confine Python to a folder, so that the tool Python is off. "
-            "Install the package bubblewrap, or a kernel from Linux 6.2 on, to have it."
-        )
     if platform.system() == "Linux":
         return ZhiyinError(
             "This system cannot confine Python to a folder, so that a small interpreter runs instead, without "
@@ -51,13 +45,8 @@ class Interpreter:
     def __init__(self, work: Path, readable: Sequence[Path] = ()) -> None:
         """Take the chat's folder, and what else may be read."""
         self.is_confined = is_supported()
-        """By the system; else only the small interpreter runs, where it came along."""
+        """By the system; else only the small interpreter runs."""
         self._kernel = PythonKernel(work, readable) if self.is_confined else PurePython()
-
-    @property
-    def can_run(self) -> bool:
-        """Whether there is something that may run code."""
-        return self.is_confined or pure_python.is_installed()
 
     def tool(self) -> Tool:
         """Return the tool."""

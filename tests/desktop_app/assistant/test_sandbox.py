@@ -18,15 +18,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from desktop_app.assistant.keeper import ToolKeeper
 from desktop_app.assistant.sandbox import bubblewrap, python_kernel, watch
 from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
 from desktop_app.assistant.tool import ToolResult
-from desktop_app.assistant.tool_names import CLOCK, PYTHON
-from desktop_app.assistant.toolbox import Chosen, open_toolbox
 from desktop_app.assistant.tools.python import Interpreter, unconfined
-from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.remove_tree import remove_tree
 
 confined = pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")
@@ -489,22 +485,6 @@ def test_the_process_ends_with_the_application(tmp_path: Path) -> None:
         time.sleep(0.2)
         application.kill()
     assert psutil.wait_procs([kernel], 10)[1] == []
-
-
-def test_where_nothing_may_run_code_there_is_no_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a bundle for Linux before 6.2 without bubblewrap."""
-    monkeypatch.setattr("desktop_app.assistant.tools.python.is_supported", lambda: False)
-    monkeypatch.setitem(sys.modules, "pydantic_monty", None)  # as if it were not installed
-    toolbox = open_toolbox(Chosen((PYTHON, CLOCK)), tmp_path, {}, lambda failure: None)
-    assert [tool.name for tool in toolbox.tools] == ["current_time"]
-    toolbox.close()
-    keeper = ToolKeeper()
-    choice = ToolChoice(names=(PYTHON, CLOCK))
-    assert [tool.name for tool in keeper.tools("a", choice, {}, lambda failure: None, threading.Event())] == [
-        "current_time"
-    ]
-    keeper.close()
-    assert "tool Python is off" in str(unconfined())
 
 
 def test_without_a_sandbox_a_small_interpreter_runs_and_says_so(

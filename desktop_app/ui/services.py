@@ -57,6 +57,8 @@ class Services(QObject):
     """The setting of this name counts from now on."""
     reported = Signal(ZhiyinError)
     """`desktop_app.reports`, from any thread."""
+    _put_down: InstalledModel | None = None
+    """What the user unloaded; a new chat's question loads it again."""
 
     def __init__(self, application: QApplication, file: Path | None = None) -> None:
         """`begin` loads `file`, or the model used last, or the best one there is."""
@@ -179,6 +181,11 @@ class Services(QObject):
         else:
             remove()
 
+    def unload_model(self) -> None:
+        """Free the memory of the model in use until there is a question."""
+        self._put_down = self.models.state.model
+        self.models.unload(lambda: None)
+
     def apply_setting(self, name: str) -> None:
         """Let a changed setting count."""
         if name == "theme":
@@ -270,10 +277,15 @@ class Services(QObject):
     def _model_of(self, chat: Conversation) -> InstalledModel | None:
         from desktop_app.library.model_names import identified
 
-        models = self.library.everywhere
-        return identified(models, chat.choices.model)
+        models, put_down = self.library.everywhere, self._put_down
+        model = identified(models, chat.choices.model)
+        if model is None and put_down is not None and self.models.state.kind == "none":
+            model = identified(models, put_down.identifier) or next(iter(models), None)
+        return model
 
     def _note_use(self, state: EngineState) -> None:
+        if state.kind != "none":
+            self._put_down = None
         if state.kind == "ready" and state.model is not None and not state.model.remote:
             self.model_care.note_use(state.model)
 

@@ -436,7 +436,8 @@ class MainWindow(QMainWindow):
         self._progress.show_state(state)
         library = self.services.library
         self._pages.welcome.show_state(state, has_models=bool(library.everywhere) or not library.is_read)
-        self._view.set_waiting_for(self.tr("Loading the model…") if state.kind == "loading" else self.tr("Thinking…"))
+        waiting = {"loading": self.tr("Loading the model…"), "none": self.tr("Waiting for a model…")}
+        self._view.set_waiting_for(waiting.get(state.kind) or self.tr("Thinking…"))
         if state.kind == "ready":
             self._composer.set_continues(state.info is not None and not state.info.chat)
             self._pages.refresh_catalogue()

@@ -5727,6 +5727,10 @@
         <source>Thinking…</source>
         <translation>正在思考…</translation>
     </message>
+    <message>
+        <source>Waiting for a model…</source>
+        <translation>正在等待模型…</translation>
+    </message>
 </context>
 <context>
     <name>MeasureDialog</name>

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QRect
-from PySide6.QtWidgets import QAbstractButton, QDialog, QMainWindow, QWidget
+from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QDialog, QMainWindow, QScrollArea, QWidget
 
 from converter.hub.cleanup import KeptDownload
 from desktop_app.chat.assistants import Assistant
@@ -146,6 +146,17 @@ def faults(window: QMainWindow | QDialog) -> list[str]:
         place = QRect(button.mapTo(window, button.rect().topLeft()), button.size())
         if not inside.contains(place):
             wrong.append(f"{button.text()!r} at {place} is outside of {inside}")
+    return wrong + cut(window)
+
+
+def cut(window: QWidget) -> list[str]:
+    """Say which pages are wider than their window, and which numbers or words are wider than their field."""
+    pages = [page for page in window.findChildren(QScrollArea) if page.isVisible() and page.widget() is not None]
+    wrong = [f"{page} is cut" for page in pages if page.widget().width() > page.viewport().width()]
+    for box in window.findChildren(QAbstractSpinBox):
+        margins = 4  # left and right of the text in Qt's field
+        if box.isVisible() and box.fontMetrics().horizontalAdvance(box.text()) + margins > box.lineEdit().width():
+            wrong.append(f"{box.text()!r} is cut")
     return wrong
 
 

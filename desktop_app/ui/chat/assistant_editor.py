@@ -65,6 +65,7 @@ class AssistantEditor(FittingDialog):
         self._model = self._model_choice(models)
         self._temperature = QDoubleSpinBox(minimum=_UNSET, maximum=2.0, singleStep=0.05, decimals=2)
         self._temperature.setSpecialValueText(self.tr("As in the settings"))
+        self._temperature.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._temperature.setValue(assistant.sampling.get("temperature", _UNSET))
         self._tools = {name: _check(switch_words(name), name in assistant.tools) for name in SWITCHES}
         known = dict.fromkeys((*servers, *assistant.servers))  # one that is not here now may be again

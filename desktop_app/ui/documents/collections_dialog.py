@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
-    QInputDialog,
     QLabel,
     QLineEdit,
     QListWidget,
@@ -30,6 +29,7 @@ from desktop_app.ui.bridges.collections_bridge import CollectionsBridge
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+from desktop_app.ui.widgets.name_question import ask_name
 from models.errors import Cancelled
 
 _COUNT = 6
@@ -232,9 +232,8 @@ class CollectionsDialog(FittingDialog):
         self._bar.setFormat(reading if progress.reading else self.tr("Making vectors · %p%"))
 
     def _make(self) -> None:
-        name, good = QInputDialog.getText(self, self.tr("New collection"), self.tr("Its name:"))
-        if good and name.strip():
-            self._bridge.update(name.strip()[:100])
+        if name := ask_name(self, self.tr("New collection"), self.tr("Its name:")):
+            self._bridge.update(name[:100])
 
     def _add(self, *, folders: bool) -> None:
         dialog = QFileDialog(self, self.tr("Add to the collection"))

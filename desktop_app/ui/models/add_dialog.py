@@ -22,6 +22,7 @@ from converter.hub.address import HubAddress, read_address
 from desktop_app.library.other_programs import FoundModel
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.breaking import breakable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from models.errors import ZhiyinError
 
@@ -145,7 +146,7 @@ class AddDialog(FittingDialog):
         try:
             address = read_address(self._name.text())
         except ZhiyinError as error:
-            self._wrong.setText(translated(error))
+            self._wrong.setText(breakable(translated(error)))
             self._wrong.show()
             self.fit()
             return

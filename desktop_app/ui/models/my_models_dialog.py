@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QGridLayout,
-    QInputDialog,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -29,6 +28,7 @@ from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+from desktop_app.ui.widgets.name_question import ask_name
 
 if TYPE_CHECKING:
     from desktop_app.library.model_care import ModelFacts
@@ -65,7 +65,7 @@ class MyModelsDialog(FittingDialog):
         self._bar.hide()
         self._lay_out()
         services.library.changed.connect(self._fill)
-        services.models.changed.connect(lambda _: self._show())
+        services.models.changed.connect(self._show)  # no lambda: that would be called when this dialog is gone
         self._fill()
 
     @property
@@ -98,7 +98,7 @@ class MyModelsDialog(FittingDialog):
         self._verify.clicked.connect(self._begin_verifying)
         self._rename.clicked.connect(self._ask_name)
         self._export.clicked.connect(self._ask_file)
-        self._unload.clicked.connect(lambda: self._services.models.unload(self._show))
+        self._unload.clicked.connect(self._services.unload_model)
         self._remove.clicked.connect(self._ask_removal)
         grid = QGridLayout()
         buttons = (self._own, self._rename, self._folder, self._verify, self._export, self._unload, self._remove)
@@ -235,8 +235,8 @@ class MyModelsDialog(FittingDialog):
     def _ask_name(self) -> None:
         if (model := self._model) is None:
             return
-        name, agreed = QInputDialog.getText(self, self.tr("Rename"), self.tr("New name:"), text=model.name)
-        if agreed and name.strip() != model.name:
+        name = ask_name(self, self.tr("Rename"), self.tr("New name:"), model.name)
+        if name not in ("", model.name):
             self._services.model_care.rename(model, name, self._failed)
 
     def _ask_file(self) -> None:

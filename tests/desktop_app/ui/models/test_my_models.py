@@ -7,7 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QInputDialog, QListWidget, QSpinBox
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QInputDialog, QLineEdit, QListWidget, QSpinBox
+from shiboken6 import isValid
 
 from desktop_app.chat.choices import Choices
 from desktop_app.chat.conversation import Conversation
@@ -15,10 +17,12 @@ from desktop_app.library.installed_model import ModelSettings
 from desktop_app.library.model_settings import all_model_settings
 from desktop_app.library.packs import read_pack
 from desktop_app.paths import models_folder
+from desktop_app.ui.models import my_models_dialog
 from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.models.model_settings_dialog import ModelSettingsDialog
 from desktop_app.ui.models.my_models_dialog import MyModelsDialog
 from desktop_app.ui.models.removal_question import RemovalQuestion
+from desktop_app.ui.widgets.name_question import ask_name
 from tests.support.window import Person
 
 
@@ -51,7 +55,7 @@ def test_facts_checks_names_and_packs(
     person.wait(lambda: "can be opened by Zhiyin on any computer" in person.sentences(dialog))
     assert list(read_pack(pack).files) == ["Tea.gguf"]
     _set_some(person, dialog)
-    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("Green tea", True))
+    monkeypatch.setattr(my_models_dialog, "ask_name", lambda *_: "Green tea")
     person.click("Rename…", dialog)
     person.wait(lambda: any(model.name == "Green tea" for model in person.services.library.models))
     person.wait(lambda: "Green tea.gguf" in person.sentences(dialog))
@@ -99,3 +103,40 @@ def test_a_chat_finds_its_model_under_its_new_name(person: Person, starter_gguf:
     model = person.services.chats.replies.model_of(chat)
     assert model is not None and model.name == "Green"
     assert person.services.chats.replies.model_of(Conversation(choices=Choices(model=starter.identifier))) == starter
+
+
+def test_a_question_after_unloading_loads_the_model_again(person: Person) -> None:
+    person.find(ModelPicker).own_asked.emit()
+    dialog = person.find(MyModelsDialog)
+    person.wait(lambda: "Licence: apache-2.0" in person.sentences(dialog))
+    person.click("Unload", dialog)
+    person.click("Close", dialog)
+    person.wait(lambda: person.model_state == "none")
+    person.services.settings.max_tokens = 2
+    assert person.ask("Name a hot drink.")
+    assert person.model_state == "ready"
+    assert person.services.chats.replies.model_of(Conversation()) is None, "a new chat has the one that is chosen"
+
+
+def test_a_closed_dialog_does_not_hear_of_models(person: Person, capsys: pytest.CaptureFixture[str]) -> None:
+    person.find(ModelPicker).own_asked.emit()
+    dialog = person.find(MyModelsDialog)
+    person.click("Close", dialog)
+    person.wait(lambda: not isValid(dialog))
+    person.services.models.reload()
+    person.wait(lambda: person.model_state == "ready")
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_field_for_a_name_shows_it_whole(person: Person) -> None:
+    name, widths = "Qwen3-30B-A3B-Instruct-2507-Q4_K_M", []
+
+    def look() -> None:
+        field = person.find(QInputDialog).findChild(QLineEdit)
+        assert field is not None
+        widths.append(field.width() - field.fontMetrics().horizontalAdvance(name))
+        person.find(QInputDialog).accept()
+
+    QTimer.singleShot(100, look)
+    assert ask_name(person.window, "Rename", "New name:", f" {name} ") == name
+    assert widths[0] > 20

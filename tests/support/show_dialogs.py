@@ -153,9 +153,10 @@ def cut(window: QWidget) -> list[str]:
     """Say which pages are wider than their window, and which numbers or words are wider than their field."""
     pages = [page for page in window.findChildren(QScrollArea) if page.isVisible() and page.widget() is not None]
     wrong = [f"{page} is cut" for page in pages if page.widget().width() > page.viewport().width()]
-    for box in window.findChildren(QAbstractSpinBox):
-        margins = 4  # left and right of the text in Qt's field
-        if box.isVisible() and box.fontMetrics().horizontalAdvance(box.text()) + margins > box.lineEdit().width():
+    for box in (box for box in window.findChildren(QAbstractSpinBox) if box.isVisible()):
+        field = box.lineEdit()
+        room = field.width() - field.textMargins().left()
+        if not field.textMargins().left() or room < box.fontMetrics().horizontalAdvance(box.text()):
             wrong.append(f"{box.text()!r} is cut")
     return wrong
 

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from desktop_app.chat.assistants import Assistant
 from desktop_app.ui.chat.tool_words import SWITCHES, switch_words
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+from desktop_app.ui.widgets.spin_boxes import indent
 from models.visible import visible
 
 _WIDTH, _INSTRUCTIONS = 560, 180
@@ -65,6 +66,7 @@ class AssistantEditor(FittingDialog):
         self._model = self._model_choice(models)
         self._temperature = QDoubleSpinBox(minimum=_UNSET, maximum=2.0, singleStep=0.05, decimals=2)
         self._temperature.setSpecialValueText(self.tr("As in the settings"))
+        indent(self._temperature)
         self._temperature.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._temperature.setValue(assistant.sampling.get("temperature", _UNSET))
         self._tools = {name: _check(switch_words(name), name in assistant.tools) for name in SWITCHES}

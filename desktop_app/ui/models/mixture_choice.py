@@ -9,6 +9,7 @@ from desktop_app.library.mixture_offers import MixtureOffers
 from desktop_app.planning.configuration import RunConfiguration
 from desktop_app.quality.target import MixtureTarget
 from desktop_app.ui.i18n.formats import size
+from desktop_app.ui.widgets.spin_boxes import indent
 
 _FIT, _SIZE, _BITS = range(3)
 _MEGABYTE = 1000**2
@@ -38,6 +39,7 @@ class MixtureChoice(QWidget):
         self._ways.addItems([""] * 3)
         self._ways.activated.connect(self._choose)
         self._number.setMinimumWidth(120)
+        indent(self._number)
         self._number.valueChanged.connect(self._enter)
         row = QHBoxLayout()
         row.setSpacing(8)

@@ -13,8 +13,8 @@ from desktop_app.library.model_settings import MOST_THREADS
 from desktop_app.ui.models.model_session import EngineState
 from desktop_app.ui.services import Services
 from desktop_app.ui.settings.chat_section import CONTEXTS, ChatSection
-from desktop_app.ui.settings.section import indent
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+from desktop_app.ui.widgets.spin_boxes import indent
 
 _WIDTH = 560
 

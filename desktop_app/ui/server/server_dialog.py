@@ -28,6 +28,7 @@ from desktop_app.ui.bridges.server_bridge import ServerBridge
 from desktop_app.ui.i18n.formats import duration, number
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
+from desktop_app.ui.widgets.spin_boxes import indent
 
 _WIDTH = 620
 _TABLE = 170
@@ -54,6 +55,7 @@ class ServerDialog(FittingDialog):
         self._port = QSpinBox()
         self._port.setRange(*map(int, RANGES["server_port"]))
         self._port.setFixedWidth(_PORT)
+        indent(self._port)
         self._port.setValue(server.settings.server_port)
         self._network = QCheckBox()
         self._network.setChecked(server.settings.server_network)

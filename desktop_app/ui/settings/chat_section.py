@@ -14,7 +14,8 @@ from desktop_app.planning.configuration import RunConfiguration
 from desktop_app.settings import RANGES, RECOMMENDED, Settings
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.model_session import EngineState
-from desktop_app.ui.settings.section import Section, indent
+from desktop_app.ui.settings.section import Section
+from desktop_app.ui.widgets.spin_boxes import indent
 
 CONTEXTS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 """What is offered, in tokens, besides "Automatic"."""

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
     QLabel,
-    QLineEdit,
     QPlainTextEdit,
     QPushButton,
     QSizePolicy,
@@ -21,7 +20,6 @@ from PySide6.QtWidgets import (
 from desktop_app.settings import Settings
 
 _ROW = 30
-_INDENT = 9
 
 
 class Section(QWidget):
@@ -119,10 +117,3 @@ def name_values(box: QComboBox, names: Sequence[str]) -> None:
     """Say what the values of a box are."""
     for index, name in enumerate(names):
         box.setItemText(index, name)
-
-
-def indent(box: QAbstractSpinBox) -> None:
-    """Bring the number in line with the texts of other boxes: style sheets' padding does not reach it."""
-    field = box.findChild(QLineEdit)
-    if field is not None:
-        field.setTextMargins(_INDENT, 0, 0, 0)

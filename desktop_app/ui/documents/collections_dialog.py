@@ -71,7 +71,7 @@ class CollectionsDialog(FittingDialog):
         self._list = QListWidget()
         self._list.setObjectName("collectionList")
         self._list.currentRowChanged.connect(self._show_chosen)
-        self._facts = QLabel(wordWrap=True)
+        self._facts = QLabel(wordWrap=True, alignment=Qt.AlignmentFlag.AlignTop)
         self._facts.setTextFormat(Qt.TextFormat.PlainText)
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._new, self._files, self._folder, self._look, self._remove, self._stop = (QPushButton() for _ in range(6))
@@ -145,6 +145,7 @@ class CollectionsDialog(FittingDialog):
             button.setAutoDefault(False)
             asked.addWidget(button)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 16, 20, 16)
         layout.addLayout(top, 2)
         layout.addLayout(buttons)
         layout.addWidget(self._bar)
@@ -279,7 +280,7 @@ class CollectionsDialog(FittingDialog):
         meaning = "–" if passage.vector is None else number(passage.vector, 3)
         scores = self.tr("words {words}, meaning {meaning}").format(words=words, meaning=meaning)
         if passage.rerank is not None:
-            scores += ", " + self.tr("in order by {score}").format(score=number(passage.rerank, 3))
+            scores += self.tr(", ") + self.tr("in order by {score}").format(score=number(passage.rerank, 3))
         return f"[{place}] {self._source(passage)} · {scores}{self._compared(place, passage)}\n{passage.text}"
 
     def _compared(self, place: int, passage: ShownPassage) -> str:

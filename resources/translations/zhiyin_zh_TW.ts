@@ -4320,6 +4320,10 @@
 <context>
     <name>CollectionsDialog</name>
     <message>
+        <source>, </source>
+        <translation>，</translation>
+    </message>
+    <message>
         <source>1 file</source>
         <translation>1 個檔案</translation>
     </message>

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from msgspec.structs import replace
 
 from desktop_app import reports
 from desktop_app.engine.backends import prepare_environment
+from desktop_app.engine.client import Engine
 from desktop_app.library.installed import Library
+from desktop_app.paths import speed_file
+from desktop_app.planning.speed import keep_speed, known_speed, measure
+from desktop_app.system.threads import usual_threads
 from tests.support.checkpoints import checkpoint_of_gguf
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -61,12 +66,23 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return (folder / str(number) for number in count())
 
 
+@pytest.fixture(scope="session")
+def measured_speed(pytestconfig: pytest.Config) -> bytes:
+    """This computer's speed, measured once for all tests of a checkout: for each new data folder that took seconds."""
+    path = pytestconfig.cache.mkdir("computer") / f"speed-{usual_threads()}.json"
+    if known_speed(path) is None:
+        with Engine() as engine:
+            keep_speed(path, replace(measure(engine), spread=1.0))  # beside other tests; as good as measured alone
+    return path.read_bytes()
+
+
 @pytest.fixture(autouse=True)
-def data_home(homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_home(homes: Iterator[Path], measured_speed: bytes, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep every test away from the user's own data."""
     home = next(homes)
     home.mkdir()
     monkeypatch.setenv("ZHIYIN_HOME", str(home))
+    speed_file().write_bytes(measured_speed)
     monkeypatch.setenv(
         "PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring"
     )  # the user's own keys are not for tests

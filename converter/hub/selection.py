@@ -241,7 +241,7 @@ def _checkpoint(repository: str, files: Sequence[RemoteFile], small: Sequence[Re
         if index is not None and len(sets := _sets(top, patterns)) > 1:
             raise two_sets(repository, *sets[:2])
         for pattern in patterns:
-            weights = [file for name, file in top.items() if re.fullmatch(pattern, name)]
+            weights = [top[name] for name in sorted(top) if re.fullmatch(pattern, name)]
             if len(weights) > 1 and index is None and not _SHARD.search(PurePosixPath(weights[0].name).stem):
                 raise SeveralModels(
                     "{name} holds several models; name one: {name}/{first} (there are {files}).",

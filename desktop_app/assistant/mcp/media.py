@@ -50,7 +50,7 @@ def kept(tool: Tool, folder: Path) -> Tool:
 
 
 def _stored(result: ToolResult, one: Picture, folder: Path, source: str) -> ToolResult:
-    stem = re.sub(r"[^A-Za-z0-9_\-]", "_", source)[:40] or "image"
+    stem = re.sub(r"[^\w\-]", "_", source)[:40] or "image"
     names = (f"{stem}-{number}.{_kind(one.data)}" for number in count(1))
     path = next(folder / name for name in names if not os.path.lexists(folder / name))
     try:

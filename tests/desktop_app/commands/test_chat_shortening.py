@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from desktop_app.assistant.toolbox import Toolbox
 from desktop_app.chat.request import ReplyOptions
 from desktop_app.commands.chat import _answer, _Chat
 from desktop_app.commands.chat_record import ChatRecord, open_record
@@ -69,7 +70,7 @@ def test_a_larger_context_is_offered_with_its_memory_and_loaded(
 
 def test_a_recorded_chat_goes_on_in_a_new_one(session: Session, data_home: Path) -> None:
     with open_record(last=False) as record:
-        acting = ToolChat(session, [], record.step, allow_all=False)
+        acting = ToolChat(session, Toolbox([], data_home, None, []), record.step, allow_all=False)
         chat = _Chat(session.engine, session.info, OPTIONS, {}, acting, record)
         chat.go_on()
         assert asked(chat, "1" * 450, "2" * 200) == [0, 0]
@@ -84,7 +85,7 @@ def test_a_recorded_chat_goes_on_in_a_new_one(session: Session, data_home: Path)
 
 def test_a_recorded_chat_keeps_what_was_chosen(session: Session, data_home: Path) -> None:
     def opened(record: ChatRecord) -> _Chat:
-        acting = ToolChat(session, [], record.step, allow_all=False)
+        acting = ToolChat(session, Toolbox([], data_home, None, []), record.step, allow_all=False)
         chat = _Chat(session.engine, session.info, OPTIONS, {}, acting, record)
         chat.go_on()
         return chat

@@ -57,24 +57,24 @@ class Found:
     """BM25; None: it holds none of the words."""
     vector: float | None
     """The cosine; None: there are no vectors."""
-    rerank: float | None = None
-    """From 0 to 1, of the reranking model; None: it did not read it."""
     last: int = 0
     """The number of the last joined passage in its file."""
     relevant: bool = True
     """It has to do with the question at all."""
+    rerank: float | None = None
+    """From 0 to 1, of the reranking model; None: it did not read it."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what `zhiyin docs search --json` prints."""
-        return {
+        """Return what `zhiyin docs search --json` prints; `rerank` where a reranking model read the passage."""
+        facts = {
             "file": self.passage.path,
             "page": self.passage.page or None,
             "text": self.passage.text,
             "score": self.score,
             "lexical": self.lexical,
             "vector": self.vector,
-            "rerank": self.rerank,
         }
+        return facts if self.rerank is None else facts | {"rerank": self.rerank}
 
 
 class Retriever:

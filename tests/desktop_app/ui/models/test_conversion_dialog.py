@@ -39,6 +39,9 @@ from tests.support.random_rwkv import random_rwkv
 from tests.support.torch_files import write_pickle, write_torch
 from tests.support.window import Person
 
+HEADER = {"bytes=0-65535"}
+"""All that a look fetches of weights: it tells whether another program quantized them."""
+
 
 @pytest.fixture
 def server() -> Iterator[HubServer]:
@@ -224,7 +227,7 @@ def test_a_repository_is_shown_before_it_is_fetched(open_window: OpenWindow, tmp
     dialog = dialog_of(person)
     assert "LLaMA · 102,720 parameters (103K)" in person.sentences(dialog)
     assert "Q8_0" in rows(person, dialog)
-    assert server.fetched("model.safetensors") == []
+    assert set(server.fetched("model.safetensors")) <= HEADER
     assert server.fetched("tokenizer.model") == []
     choose(dialog, "Q4_K_M")
     person.click("Download", dialog)
@@ -246,7 +249,7 @@ def test_a_repository_with_several_models_asks_for_one(
     person.wait(lambda: "LLaMA" in person.sentences(dialog))
     person.click("Download", dialog)
     person.wait(lambda: len(names(person)) == 1)
-    assert server.fetched("green.safetensors") == []
+    assert set(server.fetched("green.safetensors")) <= HEADER
 
 
 def test_a_repository_of_gguf_files_offers_what_it_has(

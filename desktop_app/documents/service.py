@@ -66,8 +66,8 @@ def overview(tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
 def update(name: str, sources: tuple[Path, ...], tell: Tell, stopped: Callable[[], bool]) -> list[CollectionState]:
     """Add files and folders to a collection, index what is new or changed at idle priority, and return all collections."""
     from desktop_app.documents.chosen_models import search_models
-    from desktop_app.documents.embedder import give_way
     from desktop_app.documents.indexing import Indexer, IndexProgress
+    from desktop_app.processes.priority import give_way
 
     def show(progress: IndexProgress) -> None:
         if progress.all_passages:

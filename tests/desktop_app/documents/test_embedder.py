@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from desktop_app.documents.embedder import give_way
+from desktop_app.processes.priority import give_way
 
 
 @pytest.mark.skipif(os.name == "nt", reason="priorities are classes there")

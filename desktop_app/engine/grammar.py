@@ -161,15 +161,19 @@ def answer_grammar(schema: Mapping[str, Any], *, chat_format: str, reasons: bool
 
 def call_grammar(tools: Sequence[Mapping[str, Any]]) -> str:
     """Return the grammar of a reply that is either a whole call of a tool, in JSON, or a text that begins otherwise."""
-    usable = [tool if _holds([tool]) else _of_any_arguments(tool) for tool in tools]
-    calls = _renamed(schema_grammar(call_schema(usable)), "call")
+    try:
+        grammar = schema_grammar(call_schema(tools))
+    except ZhiyinError:  # what a server says of its own tools is anything at all
+        usable = [tool if _holds(tool) else _of_any_arguments(tool) for tool in tools]
+        grammar = schema_grammar(call_schema(usable))
+    calls = _renamed(grammar, "call")
     return f"root ::= [ \\n]* (call | text)\ntext ::= [^{{ \\n] [^\\x00]*\n{calls}"
 
 
-def _holds(tools: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether a grammar can be made of tools: what a server says of its own is anything at all."""
+def _holds(tool: Mapping[str, Any]) -> bool:
+    """Tell whether a grammar can be made of a tool."""
     try:
-        schema_grammar(call_schema(tools))
+        schema_grammar(call_schema([tool]))
     except ZhiyinError:
         return False
     return True

@@ -33,6 +33,14 @@ def run_events(milliseconds: int) -> None:
     loop.exec()
 
 
+def run_until(condition: Callable[[], object], told: Callable[[], object] = str) -> None:
+    """Let the window live until something is so; `told` is said where it never is."""
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {_PATIENCE} s in vain {told()}"
+        run_events(10)
+
+
 class Person:
     """Uses a window."""
 
@@ -42,10 +50,7 @@ class Person:
 
     def wait(self, condition: Callable[[], object]) -> None:
         """Wait until something is so."""
-        end = time.monotonic() + _PATIENCE
-        while not condition():
-            assert time.monotonic() < end, f"waited {_PATIENCE} s in vain; messages: {self.messages}"
-            run_events(10)
+        run_until(condition, lambda: f"with the messages {self.messages}")
 
     def find(self, kind: type[W], name: str = "") -> W:
         found: W | None = self.window.findChild(kind, name or None)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pytest
 
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import AdapterUse, Load, LoadSettings, Measure, Stats
-from desktop_app.paths import loads_file
+from desktop_app.paths import loads_file, speed_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.planning.candidates import model_of_gguf
 from desktop_app.planning.configuration import Computer, RunConfiguration
@@ -37,6 +37,7 @@ def test_a_load_teaches_the_same_after_a_long_reply_and_after_a_long_question(st
 def test_a_load_follows_the_plan(limit: int, starter_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "lockable_memory", lambda: limit)
     monkeypatch.setattr(hardware, "usual_threads", lambda: 3)
+    speed_file().unlink()  # it knows how many threads are fastest here
     real = hardware.main_memory()
     with Engine() as engine:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -177,7 +178,7 @@ def answered(application: QApplication) -> Iterator[list[str]]:
 
 
 def file_in_place_of_the_folder(home: Path) -> None:
-    home.rmdir()
+    shutil.rmtree(home)
     home.write_text("a file")
 
 

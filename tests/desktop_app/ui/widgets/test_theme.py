@@ -17,7 +17,7 @@ from desktop_app.ui.widgets.icons import PADDING, IconButton, draw_icons, icon
 from desktop_app.ui.widgets.look import SIZES, Look, larger
 from desktop_app.ui.widgets.notice import Notice
 from desktop_app.ui.widgets.theme import DARK, LIGHT, Theme, ThemeKeeper, contrast, style_sheet
-from tests.support.window import run_events
+from tests.support.window import run_events, run_until
 
 BACKGROUNDS = ("window", "sidebar", "surface")
 TEXTS = [
@@ -141,7 +141,7 @@ def test_a_change_of_the_theme_styles_a_widget_once_however_deep_it_is(applicati
     run_events(50)
     assert deep.styled - before == 2, "without a sheet, and with the new one"
     hidden.show()
-    assert hidden.palette().color(QPalette.ColorRole.WindowText).name() == DARK.muted
+    run_until(lambda: hidden.palette().color(QPalette.ColorRole.WindowText).name() == DARK.muted)
     keeper.choose("light")
     run_events(50)
     assert hidden.palette().color(QPalette.ColorRole.WindowText).name() == LIGHT.muted

@@ -70,6 +70,8 @@ class _Builder:
         self._parts: list[str] = []
         self._size = 0.0
         self._pages = (0, 0)
+        self._is_heading = False
+        """Nothing but headings is waiting."""
 
     def turn(self) -> None:
         """Begin another page."""
@@ -78,11 +80,15 @@ class _Builder:
 
     def add(self, block: Block, page: int) -> None:
         if block.kind is Kind.HEADING:
-            self.flush()
+            if (
+                not self._is_heading or self._size >= TARGET
+            ):  # a heading alone says nothing: it waits for what is below it
+                self.flush()
             level = block.level or 1
             self._headings = [entry for entry in self._headings if entry[0] < level]
             self._headings.append((level, " ".join(block.text.split())[:_MOST_HEADING]))
             self._append(block.text, page, "\n\n")
+            self._is_heading = True
             return
         if block.kind is Kind.TABLE:
             for part in table_parts(block.text):
@@ -95,14 +101,14 @@ class _Builder:
 
     def flush(self) -> None:
         text = "".join(self._parts).strip()
-        # A heading alone says nothing: it waits for what is below it, and is kept where nothing is.
         if text:
             headings = " › ".join(text for _, text in self._headings)
             self.passages.append(Passage(text, *self._pages, headings))
-        self._parts, self._size = [], 0.0
+        self._parts, self._size, self._is_heading = [], 0.0, False
 
     def _take(self, text: str, page: int, separator: str) -> None:
         wanted = size(text)
+        self._is_heading = False
         if self._parts and (self._size + wanted > MOST or (self._size >= TARGET and separator)):
             self.flush()
         self._append(text, page, separator)

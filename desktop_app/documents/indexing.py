@@ -75,6 +75,8 @@ class Indexer:
             ZhiyinError: the store or the embedding model fails.
         """
         collection = self._store.collection(name)
+        if self._embedder is not None:  # first: whatever is cut off from here on is seen to lack vectors
+            self._store.set_model(collection.id, self._embedder.name)
         known = {file.path: file for file in self._store.files(name)}
         gone, changed_files = changes(
             collection.sources, {path: (file.bytes, file.modified) for path, file in known.items()}

@@ -57,7 +57,33 @@ CREATE TABLE vectors (passage INTEGER PRIMARY KEY REFERENCES passages(id) ON DEL
 CREATE VIRTUAL TABLE words USING fts5(terms, content='', tokenize='porter unicode61 remove_diacritics 2');
 """
 _SCHEMA_2 = "ALTER TABLE collections ADD COLUMN chat TEXT NOT NULL DEFAULT ''"
-MIGRATIONS = (_SCHEMA_1, _SCHEMA_2)
+_SCHEMA_3 = """
+CREATE TABLE new_collections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    model TEXT NOT NULL DEFAULT '',
+    chat TEXT NOT NULL DEFAULT ''
+);
+INSERT INTO new_collections SELECT id, name, model, chat FROM collections;
+DROP TABLE collections;
+ALTER TABLE new_collections RENAME TO collections;
+CREATE TABLE new_passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    file INTEGER NOT NULL REFERENCES files(id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    page INTEGER NOT NULL,
+    last_page INTEGER NOT NULL,
+    headings TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+INSERT INTO new_passages SELECT id, file, number, page, last_page, headings, text FROM passages;
+DROP TABLE passages;
+ALTER TABLE new_passages RENAME TO passages;
+CREATE INDEX passages_of_files ON passages(file, number);
+CREATE TABLE measures (model TEXT PRIMARY KEY, count INTEGER NOT NULL, data BLOB NOT NULL);
+"""
+"""No number of a collection or a passage is given twice: what another process still does for one that is gone is lost with it."""
+MIGRATIONS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 """The scripts that lead from version n to n + 1. Append; never change one that was published."""
 VERSION = len(MIGRATIONS)
 
@@ -139,9 +165,9 @@ class Store:
             self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute("PRAGMA foreign_keys = ON")
             self._database.execute("PRAGMA secure_delete = ON")
-            self._migrate()
+            self._migrate()  # tables are replaced there, and nothing is deleted with the old ones
+            self._database.execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
         """Close the file."""
@@ -331,6 +357,18 @@ class Store:
                 (collection,),
             )
             self._database.execute("UPDATE collections SET model = ? WHERE id = ?", (model, collection))
+
+    def measure(self, key: str) -> np.ndarray | None:
+        """Return the vectors that an embedding model is measured by (`relevance.py`), float32 [texts, dimensions], or None."""
+        with self._clear_errors():
+            row = self._database.execute("SELECT count, data FROM measures WHERE model = ?", (key,)).fetchone()
+        return None if row is None else np.frombuffer(row[1], "<f2").astype(np.float32).reshape(row[0], -1)
+
+    def keep_measure(self, key: str, vectors: np.ndarray) -> None:
+        """Keep these vectors, float32 [texts, dimensions]."""
+        row = (key, len(vectors), vectors.astype("<f2").tobytes())
+        with self._writing():
+            self._database.execute("INSERT OR REPLACE INTO measures VALUES (?, ?, ?)", row)
 
     # What retrieval reads
 

@@ -10,9 +10,18 @@ from tests.support.checkpoints import write_checkpoint
 from tests.support.random_bert import random_bert, unigram, wordpiece
 
 
+def write_embedding_model(folder: Path) -> Path:
+    """Write a random embedding model of 64 dimensions; each text has a vector of its own."""
+    tokenizer = wordpiece()
+    write_checkpoint(folder / "checkpoint", *random_bert(tokens=tokenizer.get_vocab_size()))
+    tokenizer.save(str(folder / "checkpoint/tokenizer.json"))
+    convert(ConvertRequest(folder / "checkpoint", folder / "measures.gguf", "F32"))
+    return folder / "measures.gguf"
+
+
 def write_search_models(scratch: Path) -> None:
     """Put `measures.gguf` and `ranks.gguf` into the models folder; `scratch` takes their checkpoints."""
-    words, pieces = unigram(), wordpiece()
+    words = unigram()
     ranking = random_bert(
         tokens=words.get_vocab_size(),
         architectures=["XLMRobertaForSequenceClassification"],
@@ -21,10 +30,7 @@ def write_search_models(scratch: Path) -> None:
         type_vocab_size=1,
         id2label={"0": "LABEL_0"},
     )
-    for name, checkpoint, tokenizer in (
-        ("ranks", ranking, words),
-        ("measures", random_bert(tokens=pieces.get_vocab_size()), pieces),
-    ):
-        write_checkpoint(scratch / name, *checkpoint)
-        tokenizer.save(str(scratch / name / "tokenizer.json"))
-        convert(ConvertRequest(scratch / name, models_folder() / f"{name}.gguf", "F32"))
+    write_checkpoint(scratch / "ranks", *ranking)
+    words.save(str(scratch / "ranks/tokenizer.json"))
+    convert(ConvertRequest(scratch / "ranks", models_folder() / "ranks.gguf", "F32"))
+    write_embedding_model(scratch).rename(models_folder() / "measures.gguf")

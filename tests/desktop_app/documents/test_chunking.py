@@ -59,6 +59,15 @@ def test_headings_and_pages() -> None:
     assert (before.headings, before.page, before.last_page) == ("Top › Sub", 3, 4)
 
 
+def test_a_heading_alone_is_no_passage_and_a_thousand_of_them_are_many() -> None:
+    blocks = [Block("Tea", Kind.HEADING, 1), Block("Green", Kind.HEADING, 2), Block("eighty degrees")]
+    (only,) = passages(Document([Page(0, blocks)]))
+    assert (only.text, only.headings) == ("Tea\n\nGreen\n\neighty degrees", "Tea › Green")
+    found = passages(Document([Page(0, [Block(f"Heading {n}", Kind.HEADING, 1) for n in range(1000)])]))
+    assert all(size(passage.text) <= MOST for passage in found)
+    assert "Heading 999" in found[-1].text
+
+
 def test_tables_repeat_their_first_row() -> None:
     rng = random.Random(1)
     rows = [f"row {n} | {rng.random()}" for n in range(200)]

@@ -16,13 +16,12 @@ import pytest
 
 from desktop_app.documents.chunking import Passage
 from desktop_app.documents.document import Document
-from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.extraction_process import Extractor
 from desktop_app.documents.indexing import Indexer
 from desktop_app.documents.retrieval import RetrievalSettings, Retriever
 from desktop_app.documents.store import MIGRATIONS, NoCollection, Store, StoreError
-from desktop_app.library.embedding_model import bundled_embedding_model
 from tests.support.documents import write_pdf, write_word
+from tests.support.stored_index import check_whole
 
 WORDS = RetrievalSettings(vector=False, neighbours=False)
 
@@ -46,18 +45,6 @@ def folder(tmp_path: Path) -> Path:
 def files_with(store: Store, word: str) -> list[str]:
     numbers = [collection.id for collection in store.collections()]
     return sorted({Path(f.passage.path).name for f in Retriever(store, None).search(numbers, word, WORDS)})
-
-
-def check_whole(store: Store) -> None:
-    """Each passage has its words, and there are no others."""
-    database = sqlite3.connect(store.path)
-    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    database.execute("INSERT INTO words (words) VALUES ('integrity-check')")
-    passages = {row for (row,) in database.execute("SELECT id FROM passages")}
-    words = {row for (row,) in database.execute("SELECT rowid FROM words")}
-    assert passages == words
-    assert database.execute("SELECT count(*) - count(DISTINCT file || ' ' || number) FROM passages").fetchone() == (0,)
-    database.close()
 
 
 def test_changes_are_found_and_nothing_is_read_twice(store: Store, folder: Path) -> None:
@@ -121,6 +108,7 @@ def test_a_folder_that_vanished_is_forgotten_and_an_unplugged_disk_is_not(
     check_whole(store)
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_a_whole_index(folder: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     code = (
@@ -145,39 +133,6 @@ def test_kills_at_any_moment_leave_a_whole_index(folder: Path, tmp_path: Path) -
         assert collection.files == 8
         check_whole(store)
         assert all(files_with(store, f"word{number}x") == [f"note{number}.md"] for number in range(8))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_kills_while_vectors_are_made_leave_a_whole_index(folder: Path, tmp_path: Path) -> None:
-    for number in range(8, 30):
-        (folder / f"note{number}.md").write_text(
-            f"# Note {number}\n\n" + f"word{number}x 第{number}号文件。\n\n" * 40, "utf-8"
-        )
-    model = bundled_embedding_model()
-    assert model is not None
-    path = tmp_path / "home/documents.sqlite3"
-    code = (
-        "import sys; from pathlib import Path; from desktop_app.documents.store import Store;"
-        "from desktop_app.documents.embedder import Embedder; from desktop_app.documents.indexing import Indexer;"
-        "s = Store(Path(sys.argv[1])); s.add('notes', [Path(sys.argv[2])]); e = Embedder(Path(sys.argv[3]));"
-        "e.vectors(['begin'], 'query'); print('begun', flush=True); Indexer(s, e).update('notes')"
-    )
-    rng = random.Random(int(os.environ.get("ZHIYIN_SEED", "8")))
-    for _ in range(20):
-        process = subprocess.Popen([sys.executable, "-c", code, path, folder, model], stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(rng.uniform(0, 2))
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    with Store(path) as store, Embedder(model) as embedder:
-        check_whole(store)
-        collection = Indexer(store, embedder).update("notes")
-        check_whole(store)
-        assert (collection.files, collection.waiting) == (30, 0)
-        assert all(files_with(store, f"word{number}x") == [f"note{number}.md"] for number in range(30))
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(
@@ -228,15 +183,31 @@ def test_a_damaged_or_newer_file_is_said(tmp_path: Path) -> None:
         Store(path)
 
 
-def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_file_of_an_earlier_version_is_taken_over(version: int, tmp_path: Path) -> None:
     path = tmp_path / "documents.sqlite3"
     database = sqlite3.connect(path)
-    database.executescript(MIGRATIONS[0])
-    database.executescript("PRAGMA user_version = 1; INSERT INTO collections (name) VALUES ('old');")
+    for script in MIGRATIONS[:version]:
+        database.executescript(script)
+    database.execute(f"PRAGMA user_version = {version}")
+    database.executescript(
+        "INSERT INTO collections (name) VALUES ('old');"
+        "INSERT INTO files (collection, path, bytes, modified) VALUES (1, '/a.txt', 5, 0);"
+        "INSERT INTO passages (file, number, page, last_page, headings, text) VALUES (1, 0, 0, 0, '', 'pears');"
+        "INSERT INTO words (rowid, terms) VALUES (1, 'pears'); INSERT INTO vectors VALUES (1, x'0000');"
+    )
     database.close()
     with Store(path) as store:
-        assert [collection.name for collection in store.collections()] == ["old"]
-        store.attach("chat", "key", "a.txt", [Passage("words", 0, 0)])
+        check_whole(store)
+        (old,) = store.collections()
+        assert (old.name, old.files, old.passages, old.waiting) == ("old", 1, 1, 0)
+        assert files_with(store, "pears") == ["a.txt"]
+        store.attach("chat", "key", "b.txt", [Passage("words", 0, 0)])
+        store.remove("old")
+        check_whole(store)
+        assert store._database.execute("SELECT id, text FROM passages").fetchall() == [(2, "words")]
+        store.forget_chats(())
+        assert store.add("new", []).id > 2, "no number is given twice"
 
 
 def test_attachments_are_on_no_list_and_go_with_their_chat(store: Store, folder: Path) -> None:

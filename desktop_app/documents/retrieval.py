@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from desktop_app.documents.background import CHINESE, OTHER, is_wide
 from desktop_app.documents.embedder import Embedder
+from desktop_app.documents.relevance import Measure, is_wide, measure
 from desktop_app.documents.reranker import Reranker
 from desktop_app.documents.store import Store, StoredPassage
 from desktop_app.documents.words import index_terms, query_terms, stem
@@ -24,11 +24,8 @@ _RERANKED = 24
 _POOL = 50
 """Passages of each ranking that are put together."""
 _NO_NUMBERS, _NO_VECTORS = np.empty(0, np.int64), np.empty((0, 0), np.float32)
-_NEARER = 0.05
-"""So much nearer than sentences about anything (`background.py`) is a passage that has to do with a question."""
-_ABOVE = 0.04
-"""And so much nearer than half of the passages, where there are many."""
 _MANY = 20
+"""Passages: of fewer the median tells nothing."""
 _HELD = 0.04
 """The square of the part of a question's words, rare ones counting more, that such a passage holds."""
 
@@ -91,7 +88,7 @@ class Retriever:
         self._store = store
         self._embedder, self._reranker = embedder, reranker
         self._cached: tuple[Any, np.ndarray, np.ndarray] | None = None
-        self._background: np.ndarray | None = None
+        self._measure: Measure | None = None
 
     def search(
         self,
@@ -123,12 +120,11 @@ class Retriever:
                 scores[number] = scores.get(number, 0.0) + weight.get(number, 1.0) / (_RANK + rank)
         best = sorted(scores, key=lambda number: -scores[number])
         stored = self._store.passages(best[: max(4 * chosen.count, _RERANKED)])
-        nearer = self._baseline(asked)
+        least = self._least(asked, middle)
         results = []
         for number in filter(stored.__contains__, best):
             passage, cosine = stored[number], cosines.get(number)
-            least = max(nearer[is_wide(passage.text)] + _NEARER, middle + _ABOVE)
-            near = cosine is not None and cosine >= least
+            near = cosine is not None and cosine >= least[is_wide(passage.text)]
             held = number in lexical and weights.get(number, 1.0) >= _HELD
             results.append(
                 Found(passage, scores[number], lexical.get(number), cosine, last=passage.number, relevant=near or held)
@@ -156,14 +152,13 @@ class Retriever:
         vector: np.ndarray = self._embedder.vectors([question], "query")[0]
         return vector
 
-    def _baseline(self, asked: np.ndarray | None) -> tuple[float, float]:
-        """Return the mean cosine of a question and sentences about anything: in other languages, and in Chinese."""
+    def _least(self, asked: np.ndarray | None, middle: float) -> tuple[float, float]:
+        """Return the cosines at which passages have to do with a question: in other languages, and in Chinese."""
         if asked is None or self._embedder is None:
-            return 0.0, 0.0
-        if self._background is None:
-            self._background = self._embedder.vectors([*OTHER, *CHINESE], "document")
-        cosines = self._background @ asked
-        return float(cosines[: len(OTHER)].mean()), float(cosines[len(OTHER) :].mean())
+            return 1.0, 1.0
+        if self._measure is None:
+            self._measure = measure(self._store, self._embedder)
+        return self._measure.least(asked, middle)
 
     def _by_meaning(
         self, collections: Sequence[int], asked: np.ndarray | None, others: Collection[int]
@@ -171,13 +166,13 @@ class Retriever:
         """Return the nearest passages with their cosines, these together with those of other passages, and the median of all."""
         numbers, vectors = self._vectors(collections) if asked is not None else (_NO_NUMBERS, _NO_VECTORS)
         if asked is None or not len(numbers) or vectors.shape[1] != len(asked):
-            return {}, {}, 0.0
+            return {}, {}, -1.0
         cosines = vectors @ asked
         count = min(_POOL, len(cosines))
         nearest = np.argpartition(-cosines, count - 1)[:count]
         by_number = {int(numbers[place]): float(cosines[place]) for place in nearest}
         places = np.flatnonzero(np.isin(numbers, list(others)))
-        middle = float(np.median(cosines)) if len(cosines) >= _MANY else 0.0
+        middle = float(np.median(cosines)) if len(cosines) >= _MANY else -1.0
         return by_number, by_number | {int(numbers[place]): float(cosines[place]) for place in places}, middle
 
     def _vectors(self, collections: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from desktop_app.library.installed import Library
 from desktop_app.paths import speed_file
 from desktop_app.planning.speed import keep_speed, known_speed, measure
 from desktop_app.system.threads import usual_threads
-from tests.support.checkpoints import checkpoint_of_gguf
+from tests.support.checkpoints import checkpoint_of_gguf, outline_of_gguf
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 prepare_environment()  # for the runners that tests load without the engine process
@@ -102,6 +102,12 @@ def starter_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def smollm2_checkpoint(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2 as a Hugging Face checkpoint in two shards, made from the starter model."""
     return checkpoint_of_gguf(starter_gguf, tmp_path_factory.mktemp("smollm2"), shards=2)
+
+
+@pytest.fixture(scope="session")
+def smollm2_outline(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That checkpoint with zeros for weights, which takes no time: for its tokenizer, configuration and sizes."""
+    return outline_of_gguf(starter_gguf, tmp_path_factory.mktemp("outline"))
 
 
 def oracles() -> Path:

@@ -35,6 +35,7 @@ from desktop_app.planning.explanation import rate
 from desktop_app.planning.planner import Plan
 from desktop_app.planning.planner import plan as placed
 from desktop_app.quality.measurement import MeasureRequest, measure_in
+from desktop_app.quality.probing import ProbeFile
 from desktop_app.quality.references import runnable
 from desktop_app.quality.target import MixtureTarget
 from desktop_app.quality.texts import BUILT_IN, probe_text
@@ -127,12 +128,15 @@ def measure_costs(request: ConvertRequest, imatrix: Path, on_progress: Listener 
         stored = dict(checkpoint.types) if isinstance(checkpoint, GGUFFile) else None
     groups = probe_groups(errors)
     factors: dict[str, float] = {}
-    exact = replace(request, quant="F16", imatrix=imatrix, out=None, allow_requantize=True)
-    with _reference(request, on_progress) as reference, Engine() as engine:
+    exact = Mixture((stored or {}) | {error.name: Type.F16 for error in errors})
+    in_full = replace(request, quant="F16", mixture=exact, imatrix=imatrix, allow_requantize=True, split_max_size=0)
+    with _reference(request, on_progress) as reference, _probe_model(in_full) as model, Engine() as engine:
+        probes = ProbeFile(model, importance, request.threads or os.cpu_count() or 1)
         for number, (group, members) in enumerate(groups.items()):
             on_progress(number / len(groups), "probe")
             probed = {member.name: _probe_type(member) for member in members}
-            divergence = _probe(engine, replace(exact, mixture=Mixture((stored or {}) | probed)), reference)
+            with probes.rounded(probed):
+                divergence = _divergence(engine, model, reference)
             factors[group] = divergence_for_error(divergence, sum(m.errors[probed[m.name]] for m in members))
     options = {
         member.name: [Option(t, member.sizes[t], factors[group] * member.errors[t]) for t in member.sizes]
@@ -348,15 +352,20 @@ def _probe_type(tensor: TensorErrors) -> Type:
     return next((type_ for type_ in _PROBED if type_ in tensor.sizes), min(tensor.sizes, key=lambda t: tensor.sizes[t]))
 
 
-def _probe(engine: Engine, request: ConvertRequest, reference: Path) -> float:
-    """Return the mean KL divergence of a conversion, which is removed again."""
+@contextmanager
+def _probe_model(request: ConvertRequest) -> Iterator[Path]:
+    """Lend a conversion that may be written to; what it fails with on the disk is a `ZhiyinError`."""
     target = data_folder() / "probe.gguf"
     try:
         with unfinished_folder(target) as folder:
-            model = convert(replace(request, out=folder / target.name)).path
-            measurement = measure_in(engine, MeasureRequest(model, probe_text(), BUILT_IN, reference, _CONTEXT))
-            engine.submit(Unload()).result()  # Windows removes no file that is mapped
+            yield convert(replace(request, out=folder / target.name)).path
     except OSError as error:
         raise cannot_write(target, error) from error
+
+
+def _divergence(engine: Engine, model: Path, reference: Path) -> float:
+    """Return the mean KL divergence of a model, which is not loaded any more afterwards."""
+    measurement = measure_in(engine, MeasureRequest(model, probe_text(), BUILT_IN, reference, _CONTEXT))
+    engine.submit(Unload()).result()  # nobody writes to a file that is mapped
     assert measurement.quality.kl_mean is not None  # noqa: S101 - it has a reference
     return measurement.quality.kl_mean

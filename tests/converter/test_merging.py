@@ -159,10 +159,10 @@ def test_tied_embeddings_come_apart_when_only_the_head_is_changed(engine: Engine
     assert np.abs(found - wanted).max() < 1e-4
 
 
-def test_the_adapters_tokenizer_and_name_count(smollm2_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_adapters_tokenizer_and_name_count(smollm2_outline: Path, tmp_path: Path) -> None:
     """Chinese-LLaMA's way: the adapter brings a longer tokenizer with its embeddings."""
-    config = json.loads((smollm2_checkpoint / "config.json").read_text())
-    tokenizer = json.loads((smollm2_checkpoint / "tokenizer.json").read_text("utf-8"))
+    config = json.loads((smollm2_outline / "config.json").read_text())
+    tokenizer = json.loads((smollm2_outline / "tokenizer.json").read_text("utf-8"))
     new = len(tokenizer["model"]["vocab"])
     token = tokenizer["added_tokens"][0] | {"id": new, "content": "<新词>"}
     tokenizer["added_tokens"].append(token)
@@ -174,7 +174,7 @@ def test_the_adapters_tokenizer_and_name_count(smollm2_checkpoint: Path, tmp_pat
         base_model_name_or_path="HuggingFaceTB/SmolLM2",
     )
     (lora / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
-    found = plan(ConvertRequest(smollm2_checkpoint, lora=(lora,), quant="Q8_0"))
+    found = plan(ConvertRequest(smollm2_outline, lora=(lora,), quant="Q8_0"))
     assert found.out.name == "tea-135M-lora-Q8_0.gguf"
     assert any(f"{new + 1:,} tokens from here" in str(step) for step in found.steps)
     head = found.parts[0].layout.header
@@ -294,11 +294,11 @@ def test_bases_of_other_layouts_are_refused(tmp_path: Path) -> None:
     assert "does not exist" in refused(tmp_path / "nowhere", lora)
 
 
-def test_a_tokenizer_without_embeddings_is_refused(smollm2_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_without_embeddings_is_refused(smollm2_outline: Path, tmp_path: Path) -> None:
     base, weights = base_of(tmp_path / "base")
     lora = write_adapter(tmp_path / "lora", random_adapter(weights))
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        (lora / name).write_bytes((smollm2_checkpoint / name).read_bytes())
+        (lora / name).write_bytes((smollm2_outline / name).read_bytes())
     said = refused(base, lora)
     assert "tokenizer of 49152 tokens" in said
     assert "only 128" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from pathlib import Path
 
 import gguf
@@ -154,8 +155,11 @@ def test_files_have_the_size_that_was_asked_for(source: Path, costs: Costs, tmp_
     assert 0.995 * size <= made.path.stat().st_size <= size
 
 
-def test_a_mixture_fills_what_is_free(source: Path, costs: Costs, tmp_path: Path) -> None:
+def test_a_mixture_fills_what_is_free(
+    source: Path, costs: Costs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The planner finds room for it, and for hardly more."""
+    monkeypatch.setattr("converter.mixtures._STEPS", 2000)  # a hundred choices are made
     request = ConvertRequest(source, tmp_path / "out.gguf")
     largest = plan(ConvertRequest(source, quant="F16")).size
 
@@ -167,7 +171,8 @@ def test_a_mixture_fills_what_is_free(source: Path, costs: Costs, tmp_path: Path
             assert "Not even the smallest mixture fits" in str(error)
             return 0
 
-    least = next(free for free in range(200_000_000, 4_000_000_000, 1_000_000) if fitting(free))
+    frees = range(200_000_000, 4_000_000_000, 1_000_000)
+    least = frees[bisect_left(frees, True, key=lambda free: fitting(free) > 0)]
     sizes = [fitting(least + more) for more in range(0, 3_000_000, 1_000_000)]
     for before, after in itertools.pairwise(sizes):
         assert after < largest

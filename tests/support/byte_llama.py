@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from converter.pipeline import ConvertRequest, convert
 from models.vocab.byte_level import written
@@ -11,9 +12,9 @@ from tests.support.checkpoints import write_checkpoint
 from tests.support.random_llama import random_llama
 
 
-def byte_llama(folder: Path) -> Path:
-    """Write a model without a chat template, trained for 4,096 tokens."""
-    config, weights = random_llama(vocab_size=257, eos_token_id=256, max_position_embeddings=4096)
+def byte_llama(folder: Path, **changes: Any) -> Path:
+    """Write a model without a chat template, trained for 4,096 tokens; `changes` go into the configuration."""
+    config, weights = random_llama(vocab_size=257, eos_token_id=256, max_position_embeddings=4096, **changes)
     source = write_checkpoint(folder / "checkpoint", config, weights)
     end = {"id": 256, "content": "<end>", "special": True}
     model = {"type": "BPE", "vocab": {written(bytes([byte])): byte for byte in range(256)}, "merges": []}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -108,32 +109,57 @@ def checkpoint_of_gguf(source: Path, folder: Path, *, shards: int = 1, dtype: st
     reader = GGUFReader(source)
     field = fields_of(reader)
     heads, kv_heads = field["llama.attention.head_count"], field["llama.attention.head_count_kv"]
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     for tensor in reader.tensors:
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         if tensor.name.endswith(("attn_q.weight", "attn_k.weight")):
             weight = unpermuted(weight, heads if "attn_q" in tensor.name else kv_heads)
         tensors[_published_name(tensor.name)] = weight
-    config = {
+    config = _config_of(field, tied="lm_head.weight" not in tensors)
+    write_checkpoint(folder, config, tensors, shards=shards, dtype=dtype)
+    write_smollm_tokenizer(folder, field)
+    return folder
+
+
+def outline_of_gguf(source: Path, folder: Path) -> Path:
+    """Make the same checkpoint with a hole in the place of its weights: all are zero, and nothing is on the disk."""
+    reader = GGUFReader(source)
+    field = fields_of(reader)
+    shapes = {_published_name(t.name): tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(_config_of(field, tied="lm_head.weight" not in shapes)), "utf-8")
+    header, offset = {}, 0
+    for name, shape in shapes.items():
+        end = offset + 2 * prod(shape)
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + offset)
+    write_smollm_tokenizer(folder, field)
+    return folder
+
+
+def _config_of(field: Mapping[str, Any], *, tied: bool) -> dict[str, Any]:
+    """Return the configuration that a LLaMA-like file's metadata came from."""
+    return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_size": field["llama.embedding_length"],
         "intermediate_size": field["llama.feed_forward_length"],
         "num_hidden_layers": field["llama.block_count"],
-        "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads,
+        "num_attention_heads": field["llama.attention.head_count"],
+        "num_key_value_heads": field["llama.attention.head_count_kv"],
         "max_position_embeddings": field["llama.context_length"],
         "rms_norm_eps": field["llama.attention.layer_norm_rms_epsilon"],
         "rope_theta": field["llama.rope.freq_base"],
         "vocab_size": field["llama.vocab_size"],
-        "tie_word_embeddings": "lm_head.weight" not in tensors,
+        "tie_word_embeddings": tied,
         "hidden_act": "silu",
         "bos_token_id": field["tokenizer.ggml.bos_token_id"],
         "eos_token_id": field["tokenizer.ggml.eos_token_id"],
     }
-    write_checkpoint(folder, config, tensors, shards=shards, dtype=dtype)
-    write_smollm_tokenizer(folder, field)
-    return folder
 
 
 def _published_name(name: str) -> str:

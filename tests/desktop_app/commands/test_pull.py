@@ -28,14 +28,12 @@ _MAIN = Repository({"main": {}}).commit("main") or ""
 
 
 @pytest.fixture(scope="module")
-def server(
-    smollm2_checkpoint: Path, starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[HubServer]:
+def server(smollm2_outline: Path, starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     folder = tmp_path_factory.mktemp("tiny")
     config, weights = random_llama(vocab_size=49152, bos_token_id=1, eos_token_id=2)
     write_checkpoint(folder, config, weights, shards=2, dtype="BF16")
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / name).write_bytes((smollm2_checkpoint / name).read_bytes())
+        (folder / name).write_bytes((smollm2_outline / name).read_bytes())
     files = {path.name: path.read_bytes() for path in folder.iterdir()} | {"README.md": CARD}
     made = {"SmolLM2-135M-Instruct-Q8_0.gguf": starter_gguf.read_bytes(), "README.md": CARD}
     with HubServer() as running:

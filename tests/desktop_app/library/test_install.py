@@ -19,23 +19,25 @@ from desktop_app.paths import models_folder
 from desktop_app.quality.target import MixtureTarget
 from models.errors import Cancelled
 from tests.support import hostile_answers as hostile
+from tests.support.byte_llama import byte_llama
 from tests.support.checkpoints import write_checkpoint
 from tests.support.hub_server import HubServer
 from tests.support.random_llama import random_llama
-from tests.support.rwkv_world import world_model
 
 QUANT = "F16"
+LAYERS = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 4}
+"""Of a model of which another type in one tensor changes less than half a per cent."""
 
 
 @pytest.fixture
-def sources(tmp_path: Path, smollm2_checkpoint: Path) -> list[Path]:
+def sources(tmp_path: Path, smollm2_outline: Path) -> list[Path]:
     """Two models of one name, of different publishers."""
     found = []
     for seed in range(2):
         config, weights = random_llama(seed, num_hidden_layers=1, vocab_size=49152)
         folder = write_checkpoint(tmp_path / str(seed) / "Tea", config, weights)
         for name in ("tokenizer.json", "tokenizer_config.json"):
-            (folder / name).write_bytes((smollm2_checkpoint / name).read_bytes())
+            (folder / name).write_bytes((smollm2_outline / name).read_bytes())
         found.append(folder)
     return found
 
@@ -91,7 +93,7 @@ def test_a_silent_host_is_said_and_left_before_it_is_known_what_to_fetch(monkeyp
 
 @pytest.mark.slow
 def test_a_mixture_is_measured_before_the_conversion(tmp_path: Path) -> None:
-    source, progress = world_model(tmp_path, "7"), list[Progress]()
+    source, progress = byte_llama(tmp_path, **LAYERS), list[Progress]()
     size = plan(ConvertRequest(source, quant="Q8_0")).size
     made = install(InstallRequest(source, mixture=MixtureTarget(size=size)), progress.append)
     assert {one.item for one in progress if one.phase == "calibrating"} >= {"read", "sensitivity", "probe"}
@@ -106,7 +108,7 @@ def test_a_mixture_is_measured_before_the_conversion(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_importance_matrix_is_made_before_the_conversion(tmp_path: Path) -> None:
-    source, text = world_model(tmp_path, "7"), tmp_path / "text.txt"
+    source, text = byte_llama(tmp_path), tmp_path / "text.txt"
     text.write_text((Path(__file__).parents[3] / "LICENSE").read_text("utf-8"), "utf-8")
     progress: list[Progress] = []
     request = InstallRequest(source, "Q4_0", calibration=Calibration(text))

@@ -23,9 +23,9 @@ COMPUTER = next(iter(COMPUTERS.values()))
 
 
 @pytest.fixture(scope="module")
-def facts(smollm2_checkpoint: Path) -> SourceFacts:
-    """The starter model's own weights as a checkpoint."""
-    return facts_of(InstallRequest(smollm2_checkpoint))
+def facts(smollm2_outline: Path) -> SourceFacts:
+    """The starter model's sizes as a checkpoint."""
+    return facts_of(InstallRequest(smollm2_outline))
 
 
 def offers_on(computer: Computer, facts: SourceFacts) -> MixtureOffers:

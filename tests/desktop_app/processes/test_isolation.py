@@ -33,11 +33,11 @@ def module_names() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def hostile(smollm2_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile(smollm2_outline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with a module and a package of every name beside its weights."""
     folder = tmp_path_factory.mktemp("hostile") / "model"
     folder.mkdir()
-    for file in smollm2_checkpoint.iterdir():
+    for file in smollm2_outline.iterdir():
         os.link(file, folder / file.name)
     code = DECOY.format(ran=str(folder / "RAN"))
     for name in module_names():

@@ -22,13 +22,14 @@ from desktop_app.system.read_speed import ReadSpeed
 from models.errors import ZhiyinError
 from models.gguf_constants import GGMLQuantizationType as Type
 from tests.desktop_app.planning.test_planner import COMPUTERS
+from tests.support.byte_llama import byte_llama
 from tests.support.commands import zhiyin
 from tests.support.rwkv_world import world_model
 
 
 @pytest.mark.slow
 def test_a_model_is_measured_and_meets_its_bits(tmp_path: Path) -> None:
-    source, out, recipe = world_model(tmp_path, "7"), tmp_path / "out.gguf", tmp_path / "recipe.json"
+    source, out, recipe = byte_llama(tmp_path), tmp_path / "out.gguf", tmp_path / "recipe.json"
     done = zhiyin("convert", str(source), "--bits", "8", "--out", str(out), "--save-recipe", str(recipe))
     assert done.returncode == 0, done.stderr
     assert "Predicted KL divergence from the original: " in done.stderr

@@ -157,11 +157,11 @@ def test_whole_sentencepiece_vocabularies_encode_as_the_library(name: str, tmp_p
         assert encode(found, text) == reference.encode(text), text
 
 
-def test_the_starter_models_ids(smollm2_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_starter_models_ids(smollm2_outline: Path, tmp_path: Path) -> None:
     """SmolLM2's vocabulary, which is always here, against the tokenizers library."""
-    vocabulary = read_vocabulary(smollm2_checkpoint, Config({}))
+    vocabulary = read_vocabulary(smollm2_outline, Config({}))
     assert (vocabulary.pre, vocabulary.warnings) == ("smollm", ())
-    reference = tokenizers.Tokenizer.from_file(str(smollm2_checkpoint / "tokenizer.json"))
+    reference = tokenizers.Tokenizer.from_file(str(smollm2_outline / "tokenizer.json"))
     found = load(vocabulary, tmp_path)
     for text in varied_texts(2000):
         assert encode(found, text) == reference.encode(text, add_special_tokens=False).ids, text

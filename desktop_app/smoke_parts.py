@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from converter.gguf_header import is_gguf
+from desktop_app.assistant.sandbox.confinement import confinement
 from desktop_app.assistant.sandbox.pure_python import PurePython
-from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
+from desktop_app.assistant.sandbox.python_kernel import PythonKernel
 from desktop_app.assistant.tool import ToolResult
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.extraction_process import Extractor
@@ -75,8 +76,9 @@ def _documents(folder: Path) -> str:
 
 
 def _python(folder: Path) -> str:
-    """Draw in the confined interpreter, where the system has one."""
-    if not is_supported():
+    """Draw in the confined interpreter, where the system has one; its trial would open a port."""
+    system = confinement()
+    if system is None or not system.is_there():
         return "not on this system"
     kernel = PythonKernel(folder)
     try:

@@ -76,6 +76,10 @@
         <translation>huggingface-hub 的某项设置（以 HF_ 开头的变量或登录令牌）无法读取（{reason}）；请更正或取消它。</translation>
     </message>
     <message>
+        <source>A small interpreter runs instead of Python, without files and libraries: confined by this system, Python could still {what}.</source>
+        <translation>改用一个小型解释器运行，没有文件和程序库：在这个系统的限制下，Python 仍然能够{what}。</translation>
+    </message>
+    <message>
         <source>A text without a word has no vector; give each text at least one.</source>
         <translation>没有文字的文本没有向量；请让每段文本至少有一个词。</translation>
     </message>
@@ -1176,6 +1180,14 @@
         <translation>config.json 写的是 {count} 层，而权重有 {more} 层：多出的层没有写入。如果它们都属于这个模型，请更正 num_hidden_layers。</translation>
     </message>
     <message>
+        <source>connect to a server</source>
+        <translation>连接服务器</translation>
+    </message>
+    <message>
+        <source>end this application</source>
+        <translation>结束本应用</translation>
+    </message>
+    <message>
         <source>ggml failed to compute the next tokens (code {status}); load the model again.</source>
         <translation>ggml 无法计算后面的词元（代码 {status}）；请重新加载模型。</translation>
     </message>
@@ -1340,8 +1352,24 @@
         <translation>用处理器的 {count} 个线程</translation>
     </message>
     <message>
+        <source>read other files</source>
+        <translation>读取其他文件</translation>
+    </message>
+    <message>
+        <source>read your files</source>
+        <translation>读取你的文件</translation>
+    </message>
+    <message>
         <source>set ZHIYIN_HOME to a folder on another disk</source>
         <translation>把 ZHIYIN_HOME 设为另一磁盘上的文件夹</translation>
+    </message>
+    <message>
+        <source>start processes</source>
+        <translation>启动进程</translation>
+    </message>
+    <message>
+        <source>start programs</source>
+        <translation>启动程序</translation>
     </message>
     <message>
         <source>tensor {tensor!r} has {count} dimensions</source>
@@ -1414,6 +1442,10 @@
     <message>
         <source>with the offline switch on something asked for a socket: {events}</source>
         <translation>离线开关打开时仍有代码请求了套接字：{events}</translation>
+    </message>
+    <message>
+        <source>write elsewhere</source>
+        <translation>写入其他位置</translation>
     </message>
     <message>
         <source>{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA&apos;s own adapter, which {base} with its {count} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora {adapter}.</source>

@@ -76,6 +76,10 @@
         <translation>huggingface-hub 的某項設定（以 HF_ 開頭的變數或登入權杖）無法讀取（{reason}）；請更正或取消它。</translation>
     </message>
     <message>
+        <source>A small interpreter runs instead of Python, without files and libraries: confined by this system, Python could still {what}.</source>
+        <translation>改用小型直譯器執行，沒有檔案和程式庫：在這個系統的限制下，Python 仍然能夠{what}。</translation>
+    </message>
+    <message>
         <source>A text without a word has no vector; give each text at least one.</source>
         <translation>沒有文字的文字沒有向量；請讓每段文字至少有一個詞。</translation>
     </message>
@@ -1176,6 +1180,14 @@
         <translation>config.json 寫的是 {count} 層，而權重有 {more} 層：多出的層沒有寫入。如果它們都屬於這個模型，請更正 num_hidden_layers。</translation>
     </message>
     <message>
+        <source>connect to a server</source>
+        <translation>連線到伺服器</translation>
+    </message>
+    <message>
+        <source>end this application</source>
+        <translation>結束本應用程式</translation>
+    </message>
+    <message>
         <source>ggml failed to compute the next tokens (code {status}); load the model again.</source>
         <translation>ggml 無法計算後面的詞元（代碼 {status}）；請重新載入模型。</translation>
     </message>
@@ -1340,8 +1352,24 @@
         <translation>用處理器的 {count} 個執行緒</translation>
     </message>
     <message>
+        <source>read other files</source>
+        <translation>讀取其他檔案</translation>
+    </message>
+    <message>
+        <source>read your files</source>
+        <translation>讀取你的檔案</translation>
+    </message>
+    <message>
         <source>set ZHIYIN_HOME to a folder on another disk</source>
         <translation>把 ZHIYIN_HOME 設為另一磁碟上的資料夾</translation>
+    </message>
+    <message>
+        <source>start processes</source>
+        <translation>啟動處理程序</translation>
+    </message>
+    <message>
+        <source>start programs</source>
+        <translation>啟動程式</translation>
     </message>
     <message>
         <source>tensor {tensor!r} has {count} dimensions</source>
@@ -1414,6 +1442,10 @@
     <message>
         <source>with the offline switch on something asked for a socket: {events}</source>
         <translation>離線開關開啟時仍有程式碼要求了Socket：{events}</translation>
+    </message>
+    <message>
+        <source>write elsewhere</source>
+        <translation>寫入其他位置</translation>
     </message>
     <message>
         <source>{adapter} (Chinese-Alpaca-{kind}) was trained on top of Chinese-LLaMA&apos;s own adapter, which {base} with its {count} tokens lacks; name both in this order: --lora CHINESE-LLAMA-PLUS-LORA --lora {adapter}.</source>

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from desktop_app.assistant.sandbox import kernel, landlock, seccomp
+from desktop_app.assistant.sandbox import kernel, landlock, linux, seccomp
 
 
 def _nothing(*_: object) -> None:
@@ -13,7 +13,7 @@ def _nothing(*_: object) -> None:
 
 def main() -> None:
     """Run what comes, as `zhiyin --python` does, with nothing held back."""
-    landlock.restrict = seccomp.restrict = kernel._limit = _nothing
+    landlock.restrict = seccomp.restrict = linux.limit = _nothing
     kernel.main(int(sys.argv[1]))
 
 

@@ -6,49 +6,45 @@ reads texts from it.
 
 from __future__ import annotations
 
+import _thread
 import ast
 import builtins
-import ctypes
 import io
 import json
 import os
-import resource
 import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from types import CodeType
 from typing import Any, BinaryIO
 
-from desktop_app.assistant.sandbox import landlock, seccomp
-from desktop_app.assistant.sandbox.places import INSIDE, libraries
+from desktop_app.assistant.sandbox.confinement import INTERRUPT, confinement
 from desktop_app.chat.table import LONGEST_CELL, MOST_COLUMNS, MOST_ROWS
 from desktop_app.processes.start import private_stdout
 
-MEMORY, FILE, OPEN_FILES = 4 << 30, 256 << 20, 256
-"""Bytes of address space, bytes of a file, files that are open at once."""
 _MOST_TEXT = 200_000
 _LONGEST_VALUE = 20_000
-_PR_SET_PDEATHSIG = 1
 
 
 def main(parent: int) -> int:
     """Confine this process, then run what comes.
 
     Args:
-        parent: the id of the process that started it, or `INSIDE` where bubblewrap did, which holds it to its folder and ends it.
+        parent: the id of the process that started it, or `INSIDE` where what did holds it to its folder and ends it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # while there is nothing to interrupt
     pipe, messages = _private_stdin(), private_stdout()
     settings = json.loads(pipe.readline())
     work = Path(settings["work"])
     os.chdir(work)
-    if parent != INSIDE:
-        _end_with(parent)
-    _limit()
-    if parent != INSIDE:
-        landlock.restrict([*libraries(), *map(Path, settings["readable"])], [work, Path("/dev/null")])
-    seccomp.restrict()
+    system = confinement()
+    if system is None:
+        raise OSError("this system confines no process")
+    system.enter(parent, work, [Path(path) for path in settings["readable"]])
     _send(messages, kind="ready")
     Kernel(messages, work).serve(pipe)
     os._exit(0)
@@ -57,32 +53,27 @@ def main(parent: int) -> int:
 def _private_stdin() -> BinaryIO:
     """Return the real standard input for requests: a program that asks for input reads its end instead of waiting."""
     pipe = os.fdopen(os.dup(0), "rb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
+    nothing, writes = os.pipe()  # a container of Windows may not open the null device
+    os.close(writes)
     os.dup2(nothing, 0)
     os.close(nothing)
     return pipe
 
 
-def _end_with(parent: int) -> None:
-    """See to it that this process ends with the thread that started it."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(0)
+def interruptible(pipe: BinaryIO) -> Iterator[bytes]:
+    """Yield lines until the pipe closes; one that says to interrupt does so at once, whatever is run."""
+    lines: SimpleQueue[bytes] = SimpleQueue()
 
+    def read() -> None:
+        for line in pipe:
+            if line == INTERRUPT:
+                _thread.interrupt_main()
+            else:
+                lines.put(line)
+        lines.put(b"")
 
-def _limit() -> None:
-    """Set what cannot be raised again: `seccomp` refuses new limits."""
-    limits = {
-        resource.RLIMIT_AS: MEMORY,
-        resource.RLIMIT_FSIZE: FILE,
-        resource.RLIMIT_NOFILE: OPEN_FILES,
-        resource.RLIMIT_CORE: 0,
-    }
-    for limit, wanted in limits.items():
-        hard = resource.getrlimit(limit)[1]
-        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(limit, (value, value))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing more fails instead of ending the process
+    threading.Thread(target=read, daemon=True).start()
+    yield from iter(lines.get, b"")
 
 
 class Kernel:
@@ -97,7 +88,7 @@ class Kernel:
 
     def serve(self, pipe: BinaryIO) -> None:
         """Run one piece of code after the other until the pipe closes."""
-        for line in pipe:
+        for line in interruptible(pipe) if sys.platform == "win32" else pipe:
             self._runs += 1
             sys.stdout = sys.stderr = _Stream(self._messages)
             self._table = None

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import msgspec
-import psutil
 
-from desktop_app.assistant.sandbox import bubblewrap
-from desktop_app.assistant.sandbox.places import INSIDE, program_places
-from desktop_app.assistant.sandbox.watch import entries_of, excess
+from desktop_app.assistant.sandbox.confinement import Confined, Confinement, confinement
+from desktop_app.assistant.sandbox.watch import entries_of
 from desktop_app.assistant.tool import Output, ToolFailed, ToolResult
 from desktop_app.chat.table import table_from
-from desktop_app.processes.start import end, own_command
+from desktop_app.processes.start import own_command
 from models.system_reasons import system_reason
 
 RUN_SECONDS = 120.0
@@ -48,36 +42,22 @@ class _Message(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Message)
 
 
-def is_supported() -> bool:
-    """Tell whether the system can hold a process to its folder here: Linux with Landlock or bubblewrap."""
-    if sys.platform != "linux":
-        return False
-    from desktop_app.assistant.sandbox import seccomp
-
-    return seccomp.is_supported() and (has_landlock() or bubblewrap.program() is not None)
-
-
-def has_landlock() -> bool:
-    """Tell whether the kernel itself can hold a process to its folder; bubblewrap is for those that cannot."""
-    from desktop_app.assistant.sandbox import landlock
-
-    return landlock.version() >= landlock.OLDEST
-
-
 class PythonKernel:
     """One chat's Python; its process begins with the first run."""
 
     def __init__(self, work: Path, readable: Sequence[Path] = ()) -> None:
-        """Take the folder that it may write, and what else it may read."""
+        """Take the folder that it may write, and what else it may read; raises `ToolFailed` where nothing can confine it."""
+        system = confinement()
+        if system is None:
+            raise not_confined()
+        self._system: Confinement = system
         self._work = work
-        self._readable = [str(path) for path in readable]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._readable = list(readable)
+        self._process: Confined | None = None
         self._messages: SimpleQueue[_Message | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._left = 0
         """Characters that the run under way may still print."""
-        self._inner = 0
-        """The process that runs code: the one that was started, or what bubblewrap started."""
 
     def run(self, code: str, stop: threading.Event, output: Output, seconds: float = RUN_SECONDS) -> ToolResult:
         """Run code and wait for its end; variables of earlier runs are there.
@@ -91,12 +71,12 @@ class PythonKernel:
             while not self._messages.empty():  # what was said after the end of an earlier run answers nothing
                 self._messages.get()
             self._left = _MOST_TEXT
-            self._signal(process, signal.SIGCONT)
+            process.resume()
             request = msgspec.json.encode({"code": code}) + b"\n"
             threading.Thread(target=_written, args=(process, request), daemon=True).start()
             texts: list[str] = []
             done = self._follow(process, stop, time.monotonic() + seconds, texts, output)
-            self._signal(process, signal.SIGSTOP)  # what it left running works, and takes room, while somebody looks
+            process.pause()  # what it left running works, and takes room, while somebody looks
             made = [path for path, state in _files(self._work).items() if before.get(path) != state]
             parts = ("".join(texts).rstrip(), done.value, done.error.rstrip())
             text = "\n".join(part for part in parts if part) or "It ran and printed nothing."
@@ -107,64 +87,43 @@ class PythonKernel:
         """End the process; variables are gone."""
         process, self._process = self._process, None
         if process is not None:
-            end(process)
+            process.end()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Confined:
         """Return the running process."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.is_alive():
             return self._process
         self.close()
         self._work.mkdir(parents=True, exist_ok=True)
         self._messages = SimpleQueue()
-        begun: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+        begun: SimpleQueue[Confined | OSError] = SimpleQueue()
         threading.Thread(target=self._serve, args=(begun, self._messages), name="python", daemon=True).start()
         process = begun.get()
         if isinstance(process, OSError):
             raise ToolFailed("Python could not be started: {reason}.", reason=system_reason(process))
         self._process = process
-        settings = {"work": str(self._work.resolve()), "readable": self._readable}
+        settings = {"work": str(self._work.resolve()), "readable": [str(path) for path in self._readable]}
         with suppress(OSError):
-            cast(BinaryIO, process.stdin).write(msgspec.json.encode(settings) + b"\n")
-            cast(BinaryIO, process.stdin).flush()
+            process.stdin.write(msgspec.json.encode(settings) + b"\n")
+            process.stdin.flush()
         ready = self._messages.get()
         if ready is None or ready.kind != "ready":
             self.close()
-            raise ToolFailed("The system did not let Python be confined to its folder, so that it was not run.")
-        self._inner = process.pid if has_landlock() else _innermost(process.pid)
+            raise not_confined()
         return process
 
-    def _signal(self, process: subprocess.Popen[bytes], number: int) -> None:
-        if process.poll() is None:
-            with suppress(OSError):
-                os.kill(self._inner, number)
-
-    def _command(self) -> list[str]:
-        command = own_command("--python")
-        if has_landlock():
-            return [*command, str(os.getpid())]
-        places = [*program_places(), *map(Path, self._readable)]
-        return bubblewrap.wrapped([*command, str(INSIDE)], self._work.resolve(), places)
-
-    def _serve(
-        self, begun: SimpleQueue[subprocess.Popen[bytes] | OSError], messages: SimpleQueue[_Message | None]
-    ) -> None:
+    def _serve(self, begun: SimpleQueue[Confined | OSError], messages: SimpleQueue[_Message | None]) -> None:
         """Start the process and hand on what it says: it ends with this thread, which lives as long as it does."""
         try:
-            process = subprocess.Popen(
-                self._command(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=_environment(self._work),
-                start_new_session=True,
+            process = self._system.start(
+                own_command("--python"), self._work.resolve(), self._readable, _environment(self._work)
             )
         except OSError as error:
             begun.put(error)
             return
         begun.put(process)
-        pipe = cast(BinaryIO, process.stdout)
         with suppress(OSError, ValueError, msgspec.DecodeError):
-            while line := pipe.readline(_LONGEST_LINE):
+            while line := process.stdout.readline(_LONGEST_LINE):
                 message = _DECODER.decode(line)
                 if message.kind == "text":
                     message.text = message.text[: max(0, self._left)]
@@ -172,11 +131,10 @@ class PythonKernel:
                 if message.text or message.kind in ("ready", "done"):
                     messages.put(message)
         process.kill()  # it is dead, or says what it should not
-        process.wait()
         messages.put(None)
 
     def _follow(
-        self, process: subprocess.Popen[bytes], stop: threading.Event, end: float, texts: list[str], output: Output
+        self, process: Confined, stop: threading.Event, end: float, texts: list[str], output: Output
     ) -> _Message:
         """Pass on output until the run ends; interrupt it where it is stopped, takes too long or fills the disk."""
         cause, kill_at = "", 0.0
@@ -188,12 +146,12 @@ class PythonKernel:
                     "It was stopped." if stop.is_set() else "It took too long and was stopped.",
                     now + _GRACE,
                 )
-                self._signal(process, signal.SIGINT)
+                process.interrupt()
             elif cause and now > kill_at:
                 process.kill()
             if now > next_look:
                 next_look = now + _WATCH
-                if reason := excess(self._inner, self._work):
+                if reason := process.excess():
                     cause = cause or reason
                     process.kill()
             try:
@@ -212,19 +170,16 @@ class PythonKernel:
                 output(message.text)
 
 
-def _written(process: subprocess.Popen[bytes], request: bytes) -> None:
+def not_confined() -> ToolFailed:
+    """Return what is said where Python was not run."""
+    return ToolFailed("The system did not let Python be confined to its folder, so that it was not run.")
+
+
+def _written(process: Confined, request: bytes) -> None:
     """Write into a process that may not read; one that is dead is noticed elsewhere."""
     with suppress(OSError, ValueError):
-        pipe = cast(BinaryIO, process.stdin)
-        pipe.write(request)
-        pipe.flush()
-
-
-def _innermost(process: int) -> int:
-    """Return the last of the processes that one began, each by the one before."""
-    with suppress(psutil.Error):
-        return [process, *(child.pid for child in psutil.Process(process).children(recursive=True))][-1]
-    return process
+        process.stdin.write(request)
+        process.stdin.flush()
 
 
 def _environment(work: Path) -> dict[str, str]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from desktop_app.assistant.sandbox.pure_python import PurePython
-from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
+from desktop_app.assistant.sandbox.python_kernel import PythonKernel
+from desktop_app.assistant.sandbox.trial import breaches, is_enforced
 from desktop_app.assistant.tool import Output, Tool, ToolResult, schema, text_argument
 from models.errors import ZhiyinError
 
@@ -28,7 +29,13 @@ _PURE = (
 
 
 def unconfined() -> ZhiyinError:
-    """Return what is said where the system cannot confine Python."""
+    """Return what is said where the system does not confine Python."""
+    if could := breaches():
+        return ZhiyinError(
+            "A small interpreter runs instead of Python, without files and libraries: confined by this system, Python could "
+            "still {what}.",
+            what=could,
+        )
     if platform.system() == "Linux":
         return ZhiyinError(
             "This system cannot confine Python to a folder, so that a small interpreter runs instead, without "
@@ -44,7 +51,7 @@ class Interpreter:
 
     def __init__(self, work: Path, readable: Sequence[Path] = ()) -> None:
         """Take the chat's folder, and what else may be read."""
-        self.is_confined = is_supported()
+        self.is_confined = is_enforced()
         """By the system; else only the small interpreter runs."""
         self._kernel = PythonKernel(work, readable) if self.is_confined else PurePython()
 

@@ -139,12 +139,12 @@ class AssistantBridge(QObject):
         """Return the loop with its tools, which may take a while: servers are connected."""
         from desktop_app.assistant.approvals import Approvals, always_allowed, remember_allowed
         from desktop_app.assistant.loop import Assistant
-        from desktop_app.assistant.sandbox.python_kernel import is_supported
+        from desktop_app.assistant.sandbox.trial import is_enforced
         from desktop_app.assistant.tool_names import PYTHON
         from desktop_app.assistant.tools.python import unconfined
 
         tools = self._keeper.tools(work.conversation, work.choice, _servers(), reports.say, run.stop)
-        if PYTHON in work.choice.names and not is_supported() and not self._told:
+        if PYTHON in work.choice.names and not is_enforced() and not self._told:
             self._told = True
             reports.say(unconfined())
 

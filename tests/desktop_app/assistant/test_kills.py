@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from desktop_app.assistant.sandbox.python_kernel import is_supported
+from desktop_app.assistant.sandbox.trial import is_enforced
 from tests.support.killed_assistant import POINTS
 
-pytestmark = pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")
+pytestmark = pytest.mark.skipif(not is_enforced(), reason="this kernel has no Landlock")
 
 
 @pytest.mark.parametrize(

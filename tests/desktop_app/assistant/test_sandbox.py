@@ -18,14 +18,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from desktop_app.assistant.sandbox import bubblewrap, python_kernel, watch
+from desktop_app.assistant.sandbox import bubblewrap, linux, python_kernel, watch
 from desktop_app.assistant.sandbox.pure_python import PurePython
-from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
+from desktop_app.assistant.sandbox.python_kernel import PythonKernel
+from desktop_app.assistant.sandbox.trial import is_enforced
 from desktop_app.assistant.tool import ToolResult
 from desktop_app.assistant.tools.python import Interpreter, unconfined
 from desktop_app.remove_tree import remove_tree
 
-confined = pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")
+confined = pytest.mark.skipif(not is_enforced(), reason="this kernel has no Landlock")
 
 ATTACKS = {
     # the network
@@ -271,7 +272,7 @@ def _runs_python_kernel(pid: int) -> bool:
 @pytest.mark.skipif(bubblewrap.program() is None, reason="bubblewrap is not here, or may not work")
 def test_no_attack_succeeds_in_bubblewrap(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel has no Landlock: what lies outside is not there, so that lists of folders show nothing of it."""
-    monkeypatch.setattr(python_kernel, "has_landlock", lambda: False)
+    monkeypatch.setattr(linux, "has_landlock", lambda: False)
     place.kernel.close()
     listing = {name for name, code in ATTACKS.items() if "listdir" in code}
     for name, code in ATTACKS.items():
@@ -334,7 +335,7 @@ def test_what_takes_too_much_is_ended(name: str, tmp_path: Path, monkeypatch: py
 def test_what_a_run_left_behind_rests_until_the_next(place: Place) -> None:
     code = "import threading\nn = 0\ndef count():\n    global n\n    while True: n += 1\nthreading.Thread(target=count, daemon=True).start()"
     run(place.kernel, code)
-    process, end = psutil.Process(place.kernel._inner), time.monotonic() + 20
+    process, end = psutil.Process(place.kernel._process.pid), time.monotonic() + 20
     while process.status() != psutil.STATUS_STOPPED:
         assert time.monotonic() < end
     assert run(place.kernel, "n > 0").text == "True"
@@ -490,7 +491,7 @@ def test_the_process_ends_with_the_application(tmp_path: Path) -> None:
 def test_without_a_sandbox_a_small_interpreter_runs_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("desktop_app.assistant.tools.python.is_supported", lambda: False)
+    monkeypatch.setattr("desktop_app.assistant.tools.python.is_enforced", lambda: False)
     interpreter = Interpreter(tmp_path)
     assert not interpreter.is_confined
     assert "subset of Python" in interpreter.tool().description

@@ -19,7 +19,8 @@ import psutil
 import pytest
 
 from desktop_app.assistant.sandbox import python_kernel
-from desktop_app.assistant.sandbox.python_kernel import PythonKernel, is_supported
+from desktop_app.assistant.sandbox.python_kernel import PythonKernel
+from desktop_app.assistant.sandbox.trial import is_enforced
 from tests.desktop_app.assistant.test_sandbox import ATTACKS, NUMBERS
 
 HARMFUL = {
@@ -61,7 +62,7 @@ NEEDS_MORE = {
     "processes": "a /proc",
     "keys": "a kernel with keys",
 }
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_enforced(), reason="this kernel has no Landlock")]
 
 
 def test_each_attack_succeeds_without_the_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from desktop_app.assistant.sandbox.python_kernel import is_supported
+from desktop_app.assistant.sandbox.trial import is_enforced
 from tests.support.killed_steps import ANSWER, POINTS
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_enforced(), reason="this kernel has no Landlock")]
 CUT = {"tool": 2, "changed": 4}
 """Which message of the branch was cut off: whether it did anything is not known, and it is not made again."""
 

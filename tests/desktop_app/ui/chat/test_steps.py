@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QPushButton, QTableWidget
 
-from desktop_app.assistant.sandbox.python_kernel import is_supported
+from desktop_app.assistant.sandbox.trial import is_enforced
 from desktop_app.chat.tool_choice import ToolChoice
 from desktop_app.paths import approvals_file, work_folder
 from desktop_app.ui.bridges.engine_bridge import EngineBridge
@@ -21,7 +21,7 @@ from tests.support.scripted_engine import ScriptedEngine
 from tests.support.window import Person
 
 Say = Callable[[Sequence[str]], None]
-confined = pytest.mark.skipif(not is_supported(), reason="this kernel has no Landlock")
+confined = pytest.mark.skipif(not is_enforced(), reason="this kernel has no Landlock")
 
 
 @pytest.fixture

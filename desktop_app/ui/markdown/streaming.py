@@ -1,8 +1,8 @@
 """Markdown of a growing text: what is closed is not parsed again, within an unfinished list, table, quote or paragraph either.
 
 The rest of an unfinished block is parsed behind a few characters of Markdown that open the same block (`_Open.prefix`). What can
-be closed nowhere and has grown long (code, a list in a list) is parsed when it has grown by a share of its length, and shown as
-it is until then: so the characters that are parsed stay in proportion to the text's length.
+be closed nowhere and has grown long (code, a list in a list) is parsed once in a number of updates that grows with its length,
+and what was added is shown as it is until then: so each update parses about as many characters, however long the text is.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from desktop_app.ui.markdown.parser import Block, Walker, first_number, tokens_o
 from desktop_app.ui.markdown.segments import cuts
 from desktop_app.ui.markdown.span import Span
 
-_SHORT = 1500
-"""Characters that are parsed whenever one is added."""
-_SHARE = 16
-"""More are parsed when so much of their length was added."""
+_SHORT = 400
+"""Characters that are parsed at each update."""
+_AN_UPDATE = 128
+"""Of more, so many at each update, on average."""
 _QUOTED = re.compile(r" {0,3}>")
 _LARGEST_NUMBER = 999_999_999
 """Of a list's item in Markdown."""
@@ -94,6 +94,8 @@ class StreamingParser:
         self._offset = 0
         self._open = _Open()
         self._parsed = 0
+        self._updates = 0
+        """Since the last one that was parsed."""
         self._blocks: list[Block] = []
 
     @property
@@ -105,12 +107,13 @@ class StreamingParser:
         """Return the blocks of `text`, which begins with the text of the last call; `final`: with nothing left as it is."""
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        added, unfinished = len(text) - self._parsed, len(text) - self._offset
-        if not added:
+        if len(text) == self._parsed:
             return self._blocks
-        if not final and unfinished > _SHORT and added * _SHARE < unfinished:
+        self._updates += 1
+        unfinished = len(text) - self._offset
+        if not final and unfinished > _SHORT and unfinished > self._updates * _AN_UPDATE:
             return _with_rest(self._blocks, text[self._parsed :])
-        self._parsed = len(text)
+        self._parsed, self._updates = len(text), 0
         self._blocks = self._parse(text[self._offset :])
         return self._blocks
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from converter.pipeline import ConvertRequest, convert
 from tests.models.chat.test_published_files import baichuan_chat
 from tests.support.commands import zhiyin
+from tests.support.slow_cases import most_slow
 
 HOSTILE = {
     "power": "{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}",
@@ -23,11 +22,6 @@ HOSTILE = {
     "size": "x" * 1_100_000,  # blanks alone would be no template
     "after-the-first": "{% if messages|length > 1 %}{% set n = 10 %}{{ (n ** (n ** 8)) % 7 }}{% endif %}",
 }
-
-
-def most_slow(usual: set[str], names: Iterable[str]) -> list[Any]:
-    """Return the names, all but the usual ones as slow tests: what ends each kind is tested in `processes/test_renderer.py`."""
-    return [name if name in usual else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def processes_of(data_home: str) -> list[psutil.Process]:
@@ -55,7 +49,7 @@ def made(folder: Path, template: str) -> Path:
     return baichuan_chat(folder / "source", generation=None, template=template)
 
 
-@pytest.mark.parametrize("name", most_slow({"power", "after-the-first"}, HOSTILE))
+@pytest.mark.parametrize("name", most_slow({"after-the-first"}, HOSTILE))  # each kind: `processes/test_renderer.py`
 def test_no_chat_begins_with_a_hostile_template(name: str, tmp_path: Path) -> None:
     chat = [{"role": "system", "content": "Hi"}, {"role": "user", "content": "Hi"}]
     (tmp_path / "chat.json").write_text(json.dumps(chat), "utf-8")

@@ -16,6 +16,7 @@ import pytest
 from converter.atomic_write import is_unfinished
 from tests.support.checkpoints import write_checkpoint
 from tests.support.random_llama import random_llama
+from tests.support.slow_cases import most_slow
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends signals as POSIX does")
 ROOT = Path(__file__).parents[3]
@@ -39,7 +40,7 @@ def trying(process: psutil.Process, folder: Path) -> bool:
     return bool(process.children())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", most_slow({signal.SIGINT}, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
 @pytest.mark.parametrize("phase", [reading, writing, trying])
 def test_a_conversion_ends_in_order(
     phase: Callable[[psutil.Process, Path], bool], number: int, source: Path, tmp_path: Path

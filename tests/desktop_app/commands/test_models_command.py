@@ -38,7 +38,7 @@ def _listed() -> list[str]:
     return [model["path"] for model in json.loads(done.stdout) if not model["starter"]]
 
 
-@pytest.mark.parametrize("count", [8, 16])
+@pytest.mark.parametrize("count", [8, pytest.param(16, marks=pytest.mark.slow)])
 def test_no_import_is_lost_when_several_come_at_once(tmp_path: Path, count: int) -> None:
     files = [tiny_gguf(tmp_path / str(number) / f"{number}.gguf") for number in range(count)]
     processes = [_start("models", "import", str(file)) for file in files]
@@ -143,6 +143,7 @@ def test_chat_takes_the_model_used_last(tmp_path: Path, starter_gguf: Path) -> N
 
 @on_posix
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_no_command_waits_for_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.gguf"
     os.mkfifo(pipe)
@@ -168,6 +169,7 @@ def test_no_command_waits_for_a_pipe(tmp_path: Path) -> None:
             assert len(done.stderr.strip().splitlines()) <= 2, done.stderr
 
 
+@pytest.mark.slow
 def test_a_split_model_of_any_ending_is_run(tmp_path: Path, starter_gguf: Path) -> None:
     out = tmp_path / "big.gguf"
     options = ["--quant", "Q8_0", "--allow-requantize", "--split-max-size", "60M", "--out", str(out)]
@@ -182,6 +184,7 @@ def test_a_split_model_of_any_ending_is_run(tmp_path: Path, starter_gguf: Path) 
     assert (capital.returncode, capital.stdout) == (0, small.stdout)
 
 
+@pytest.mark.slow
 def test_settings_of_a_model_count_in_its_chats_and_its_name_can_change(tmp_path: Path, starter_gguf: Path) -> None:
     models_folder().mkdir(parents=True, exist_ok=True)
     (models_folder() / "Tea.gguf").write_bytes(starter_gguf.read_bytes())

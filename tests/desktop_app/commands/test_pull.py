@@ -115,7 +115,7 @@ def install_tiny(server: HubServer, quant: str = "auto", on_progress: ProgressLi
     return install(request, on_progress)
 
 
-@pytest.mark.parametrize("quant", ["Q4_K_M", "auto"])
+@pytest.mark.parametrize("quant", [pytest.param("Q4_K_M", marks=pytest.mark.slow), "auto"])
 def test_a_model_is_found_again_after_its_download_was_deleted(server: HubServer, quant: str) -> None:
     made = install_tiny(server, quant).path
     [kept] = kept_downloads(downloads_folder())
@@ -133,6 +133,7 @@ def test_a_model_is_found_again_after_its_download_was_deleted(server: HubServer
     assert install_tiny(server, quant).path == made
 
 
+@pytest.mark.slow
 def test_a_download_that_is_being_converted_is_not_deleted(
     server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import without_display
+from tests.support.slow_cases import most_slow
 from tests.support.tiny_gguf import tiny_gguf
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=["missing", "empty", "used"])
+@pytest.fixture(params=most_slow({"used"}, ["missing", "empty", "used"]))
 def home(request: pytest.FixtureRequest, data_home: Path, starter_gguf: Path) -> Iterator[Path]:
     parent = data_home / "parent"
     home = parent / "home"

@@ -26,6 +26,7 @@ from desktop_app.assistant.sandbox.python_kernel import PythonKernel
 from desktop_app.assistant.tool import ToolResult
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.extraction_process import Extractor
+from desktop_app.engine.schemas import Schemas
 from desktop_app.library.embedding_model import bundled_embedding_model
 from models.errors import ZhiyinError
 
@@ -162,6 +163,13 @@ def _server(folder: Path) -> str:
     config.load()
     config.get_loop_factory()
     return "answers"
+
+
+def _schemas(folder: Path) -> str:
+    """Resolve a reference in a JSON schema."""
+    schemas = Schemas()
+    _expect("$ref" in schemas.plain({"$ref": "#/$defs/a", "$defs": {"a": {"type": "null"}}}), "the reference is gone")
+    return str(next(iter(schemas.definitions.values()))["type"])
 
 
 def _mcp(folder: Path) -> str:
@@ -397,6 +405,7 @@ TRIALS = (
     Trial("converting", ("gguf", "ml-dtypes", "pyyaml"), _converting),
     Trial("server", ("starlette", "uvicorn", "httpx2"), _server),
     Trial("mcp", ("anyio", "mcp"), _mcp),
+    Trial("schemas", ("referencing",), _schemas),
     Trial("downloads", ("filelock", "httpx2", "huggingface-hub", "socksio"), _downloads),
     Trial("keyring", ("keyring",), _keyring),
     Trial("terminal", ("prompt-toolkit", "wcwidth"), _terminal),

@@ -1,7 +1,7 @@
 """Replies that are held to a grammar: GBNF as llama.cpp reads it, made of a JSON schema or of tools.
 
-The converter of schemas is llama-cpp-python's port of llama.cpp's own. A token is chosen as without a grammar and only looked at
-again among all allowed ones where the grammar refuses it: most tokens cost next to nothing.
+The converter of schemas is llama-cpp-python's port of llama.cpp's own; `schemas.py` makes them plain for it. A token is chosen as
+without a grammar and only looked at again among all allowed ones where the grammar refuses it: most tokens cost next to nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
+from desktop_app.engine.schemas import Schemas, unusable
 from models.chat.calls.generic import call_schema
 from models.errors import ZhiyinError
 
 _LARGEST_SCHEMA = 256 * 1024
 _LARGEST_GRAMMAR = 4 << 20
+_LARGEST_PLAIN = 1 << 20
 _COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _MOST_REPEATS = 10_000
 _LONGEST_PATTERN = 4_000
@@ -87,27 +89,38 @@ def token_array(candidates: np.ndarray) -> llama.llama_token_data_array:
     )
 
 
-def schema_grammar(schema: Mapping[str, Any]) -> str:
-    """Return the grammar of JSON that a schema allows.
+def schema_grammar(schema: Mapping[str, Any], *, lenient: bool = False) -> str:
+    """Return the grammar of JSON that a schema allows; `lenient`: a part that no grammar holds may be anything.
 
     Raises:
         ZhiyinError: the schema is wrong, or asks for what no grammar can hold to.
     """
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
-
     try:
-        text = json.dumps(schema)
-        _refuse_repeats(schema)
+        if len(json.dumps(schema)) > _LARGEST_SCHEMA:
+            raise unusable("it is too large")
+        schemas = Schemas(lenient=lenient)
+        return _gbnf(schemas.plain(schema), schemas.definitions)
     except RecursionError:
-        raise _unusable("it is too deep") from None
-    if len(text) > _LARGEST_SCHEMA:
-        raise _unusable("it is too large")
+        raise unusable("it is too deep") from None
+
+
+def _gbnf(plain: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """Return the grammar of a plain schema."""
+    from desktop_app.engine.gbnf import converted
+
+    schema = {"anyOf": [plain], "$defs": definitions}
+    _refuse_repeats(schema)
+    text = json.dumps(schema)
+    if len(text) > _LARGEST_PLAIN:
+        raise unusable("its alternatives are too many")
     try:
-        grammar: str = json_schema_to_gbnf(text)
-    except Exception as error:  # whatever the converter makes of a wrong schema
-        raise _unusable(str(error) or type(error).__name__) from error
+        grammar = converted(text)
+    except RecursionError:
+        raise
+    except Exception as error:  # whatever the converter makes of what it does not know
+        raise unusable(str(error) or type(error).__name__) from error
     if len(grammar) > _LARGEST_GRAMMAR:
-        raise _unusable("its grammar is too large")
+        raise unusable("its grammar is too large")
     return grammar
 
 
@@ -121,9 +134,9 @@ def _refuse_repeats(schema: Any) -> None:
     for key, value in schema.items():
         _refuse_repeats(value)
         if key in _COUNTS and isinstance(value, int | float) and value > _MOST_REPEATS:
-            raise _unusable(f"{key} is more than {_MOST_REPEATS}")
+            raise unusable(f"{key} is more than {_MOST_REPEATS}")
         if key == "pattern" and isinstance(value, str) and _repeats(value) > _MOST_REPEATS:
-            raise _unusable("a pattern repeats something too often")
+            raise unusable("a pattern repeats something too often")
 
 
 def _repeats(pattern: str) -> int:
@@ -132,12 +145,6 @@ def _repeats(pattern: str) -> int:
     for low, high in _REPEAT.findall(pattern[:_LONGEST_PATTERN]):
         product *= max(1, int(low or 0), int(high or 0))
     return product if len(pattern) <= _LONGEST_PATTERN else _MOST_REPEATS + 1
-
-
-def _unusable(reason: str) -> ZhiyinError:
-    return ZhiyinError(
-        "No reply can be held to this JSON schema ({reason}); simplify it.", code="bad-schema", reason=reason[:200]
-    )
 
 
 def answer_grammar(schema: Mapping[str, Any], *, chat_format: str, reasons: bool, reasoning: bool) -> str:
@@ -162,18 +169,22 @@ def answer_grammar(schema: Mapping[str, Any], *, chat_format: str, reasons: bool
 def call_grammar(tools: Sequence[Mapping[str, Any]]) -> str:
     """Return the grammar of a reply that is either a whole call of a tool, in JSON, or a text that begins otherwise."""
     try:
-        grammar = schema_grammar(call_schema(tools))
+        grammar = _calls(tools)
     except ZhiyinError:  # what a server says of its own tools is anything at all
-        usable = [tool if _holds(tool) else _of_any_arguments(tool) for tool in tools]
-        grammar = schema_grammar(call_schema(usable))
+        grammar = _calls([tool if _holds(tool) else _of_any_arguments(tool) for tool in tools])
     calls = _renamed(grammar, "call")
     return f"root ::= [ \\n]* (call | text)\ntext ::= [^{{ \\n] [^\\x00]*\n{calls}"
+
+
+def _calls(tools: Sequence[Mapping[str, Any]]) -> str:
+    """Return the grammar of calls; a part of an argument that no grammar holds may be anything."""
+    return schema_grammar(call_schema(tools), lenient=True)
 
 
 def _holds(tool: Mapping[str, Any]) -> bool:
     """Tell whether a grammar can be made of a tool."""
     try:
-        schema_grammar(call_schema([tool]))
+        _calls([tool])
     except ZhiyinError:
         return False
     return True

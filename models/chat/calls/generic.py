@@ -37,15 +37,15 @@ def with_tools(messages: Sequence[Mapping[str, Any]], tools: Tools) -> list[Mapp
 
 
 def call_schema(tools: Tools) -> dict[str, Any]:
-    """Return the JSON schema of a call of one of the tools."""
-    return {"oneOf": [_schema(function) for function in functions(tools)]}
+    """Return the JSON schema of a call of one of the tools; references lead into each one's own parameters."""
+    return {"oneOf": [_schema(function, f"urn:zhiyin:tool:{n}") for n, function in enumerate(functions(tools))]}
 
 
-def _schema(function: Mapping[str, Any]) -> dict[str, Any]:
+def _schema(function: Mapping[str, Any], identity: str) -> dict[str, Any]:
     parameters = function.get("parameters")
-    arguments = (
-        parameters if isinstance(parameters, Mapping) and parameters.get("type") == "object" else {"type": "object"}
-    )
+    arguments: dict[str, Any] = {"type": "object"}
+    if isinstance(parameters, Mapping) and parameters:
+        arguments = {"allOf": [{"$id": identity, **parameters}, arguments]}
     properties = {"name": {"const": str(function.get("name", ""))}, "arguments": arguments}
     return {
         "type": "object",

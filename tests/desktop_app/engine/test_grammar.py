@@ -89,7 +89,7 @@ def test_a_grammar_of_ones_own_leaves_one_reply(engine: Engine) -> None:
         (Generate(ASKED, GREEDY, schema={"type": "nothing"}), "bad-schema"),
         (Generate(ASKED, GREEDY, schema={"$ref": "https://example.org/schema.json"}), "bad-schema"),
         (Generate(ASKED, GREEDY, schema={"$ref": "#/definitions/missing"}), "bad-schema"),
-        (Generate(ASKED, GREEDY, schema={"type": "string", "pattern": "a+"}), "bad-schema"),
+        (Generate(ASKED, GREEDY, schema={"type": "string", "pattern": "(?=a)"}), "bad-schema"),
         (Generate(ASKED, GREEDY, schema={"enum": ["x" * 300_000]}), "bad-schema"),
     ],
 )

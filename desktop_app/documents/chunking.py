@@ -87,9 +87,10 @@ class _Builder:
             level = block.level or 1
             self._headings = [entry for entry in self._headings if entry[0] < level]
             self._headings.append((level, " ".join(block.text.split())[:_MOST_HEADING]))
-            self._append(block.text, page, "\n\n")
-            self._is_heading = True
-            return
+            if size(block.text) <= MOST:
+                self._append(block.text, page, "\n\n")
+                self._is_heading = True
+                return
         if block.kind is Kind.TABLE:
             for part in table_parts(block.text):
                 self._take(part, page, "\n\n")
@@ -149,13 +150,15 @@ def sentences(text: str) -> Iterator[str]:
 
 def _cut(text: str) -> Iterator[str]:
     """Yield parts of an endless sentence or line, at spaces or commas where there are some."""
-    while text:
-        end = _length(text)
-        if end < len(text):
-            near = max(text.rfind(mark, end // 2, end) for mark in (" ", "，", "、", ","))
+    start = 0
+    while start < len(text):
+        piece = text[start : start + 4 * TARGET + 4]
+        end = _length(piece)
+        if start + end < len(text):
+            near = max(piece.rfind(mark, end // 2, end) for mark in (" ", "，", "、", ","))
             end = near + 1 if near > 0 else end
-        yield text[:end]
-        text = text[end:]
+        yield piece[:end]
+        start += end
 
 
 def _length(text: str) -> int:
@@ -171,6 +174,9 @@ def _length(text: str) -> int:
 def table_parts(text: str) -> Iterator[str]:
     """Yield parts of a table, each with its first row."""
     header, *rows = text.split("\n")
+    if size(header) > MOST / 2 or any(size(row) > MOST for row in rows):  # repeated, it would be most of each passage
+        yield from parts(text, by_line=True)
+        return
     waiting, total = [header], size(header)
     for row in rows:
         if len(waiting) > 1 and total + size(row) > MOST:

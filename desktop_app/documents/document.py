@@ -90,4 +90,20 @@ def without_text(path: Path) -> ExtractionFailed:
     )
 
 
+def no_text(path: Path) -> ExtractionFailed:
+    """Return why a file that is no text gives none."""
+    return ExtractionFailed("{path} holds no text; it is left out.", path=path, code="no-text")
+
+
+def left_out(path: Path, document: Document) -> ExtractionFailed:
+    """Return what of a document that was cut was not read."""
+    count = sum(len(block.text) for page in document.pages for block in page.blocks)
+    return ExtractionFailed(
+        "{path} is longer than Zhiyin reads of one file: its end, behind {count:,} characters, was left out; split it.",
+        path=path,
+        count=count,
+        code="cut",
+    )
+
+
 ANSWERS: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)

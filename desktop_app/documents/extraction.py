@@ -49,6 +49,11 @@ def _read(kind: str, path: Path) -> tuple[list[Page], bool, bool]:
             from desktop_app.documents.formats.pdf import pdf_pages
 
             return pdf_pages(path, MOST_CHARACTERS)
+        if kind == kinds.SHEETS:
+            from desktop_app.documents.formats.office import sheet_pages
+
+            pages, cut = sheet_pages(path, MOST_CHARACTERS)
+            return pages, False, cut
         return _reader(kind)(path), False, False
     except (ExtractionFailed, MemoryError):
         raise
@@ -76,7 +81,6 @@ def _reader(kind: str) -> Callable[[Path], list[Page]]:
     return {
         kinds.WORD: office.word_pages,
         kinds.SLIDES: office.slide_pages,
-        kinds.SHEETS: lambda path: office.sheet_pages(path, MOST_CHARACTERS),
         kinds.CSV: plain.csv_pages,
         kinds.HTML: markup.html_pages,
         kinds.EPUB: markup.epub_pages,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from desktop_app.documents.chunking import passages
-from desktop_app.documents.document import Document, without_text
+from desktop_app.documents.document import Document, left_out, without_text
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.extraction_process import Extractor
 from desktop_app.documents.sources import changes, status
@@ -68,7 +68,7 @@ class Indexer:
     def update(self, name: str) -> Collection:
         """Index what is new or changed in a collection, forget what is gone, and return it.
 
-        A file that cannot be read is noted with its error and does not stop the others.
+        A file that cannot be read, or not to its end, is noted with its error and does not stop the others.
 
         Raises:
             Cancelled: it was stopped.
@@ -122,6 +122,8 @@ class Indexer:
             error = without_text(Path(path))
         cut = [] if document is None or error is not None else passages(document)
         pages = 0 if document is None else document.page_count
+        if document is not None and document.cut and error is None:
+            error = left_out(Path(path), document)
         self._store.put(collection, path, before, cut, pages=pages, error=error)
         return error
 

@@ -112,6 +112,7 @@ class Collection:
     waiting: int
     """Passages without a vector."""
     failed: int
+    """Files of which nothing could be read."""
     model: str
     """The embedding model's file name, "" before the first vector."""
 
@@ -215,7 +216,7 @@ class Store:
                 files=one("SELECT count(*) FROM files WHERE collection = ?"),
                 passages=one(f"SELECT count(*) {_OF_COLLECTION}"),
                 waiting=one(f"SELECT count(*) {_OF_COLLECTION} AND passages.id NOT IN (SELECT passage FROM vectors)"),
-                failed=one("SELECT count(*) FROM files WHERE collection = ? AND error IS NOT NULL"),
+                failed=one("SELECT count(*) FROM files WHERE collection = ? AND error IS NOT NULL AND characters = 0"),
                 model=one("SELECT model FROM collections WHERE id = ?"),
             )
 
@@ -300,7 +301,7 @@ class Store:
             status: its bytes and when it was changed, before it was read.
             passages: of its text.
             pages: that it has.
-            error: why there are none.
+            error: why there are none, or not all.
         """
         written = None if error is None else json.dumps(error.data(), default=str)
         characters = sum(len(passage.text) for passage in passages)

@@ -2336,6 +2336,10 @@
         <translation>{path} 里没有张量：训练程序什么也没有保存；请重新获取。</translation>
     </message>
     <message>
+        <source>{path} holds no text; it is left out.</source>
+        <translation>{path} 里没有文字，已略过。</translation>
+    </message>
+    <message>
         <source>{path} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.</source>
         <translation>{path} 里没有权重文件（*.safetensors、*.bin、*.pth）；请下载完整的模型。</translation>
     </message>
@@ -2614,6 +2618,10 @@
     <message>
         <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
         <translation>{path} 超过 {size} MB，这类文件不会这么大；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} is longer than Zhiyin reads of one file: its end, behind {count:,} characters, was left out; split it.</source>
+        <translation>{path} 太长，知音只读了前 {count:,} 个字符，后面的没有读；请把它拆开。</translation>
     </message>
     <message>
         <source>{path} is no EPUB book, or a damaged or locked one.</source>

@@ -2336,6 +2336,10 @@
         <translation>{path} 裡沒有張量：訓練程式什麼也沒有儲存；請重新取得。</translation>
     </message>
     <message>
+        <source>{path} holds no text; it is left out.</source>
+        <translation>{path} 裡沒有文字，已略過。</translation>
+    </message>
+    <message>
         <source>{path} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.</source>
         <translation>{path} 裡沒有權重檔案（*.safetensors、*.bin、*.pth）；請下載完整的模型。</translation>
     </message>
@@ -2614,6 +2618,10 @@
     <message>
         <source>{path} is larger than {size} MB, which no file of its kind is; download it again.</source>
         <translation>{path} 超過 {size} MB，這類檔案不會這麼大；請重新下載。</translation>
+    </message>
+    <message>
+        <source>{path} is longer than Zhiyin reads of one file: its end, behind {count:,} characters, was left out; split it.</source>
+        <translation>{path} 太長，知音只讀了前 {count:,} 個字元，後面的沒有讀；請把它拆開。</translation>
     </message>
     <message>
         <source>{path} is no EPUB book, or a damaged or locked one.</source>

@@ -115,7 +115,7 @@ def _chapters(archive: zipfile.ZipFile, path: Path) -> list[Page]:
     order = book.xpath("//*[local-name()='spine']/*[local-name()='itemref']/@idref")
     names = set(archive.namelist())
     pages = []
-    for number, name in enumerate((files.get(entry) for entry in order), 1):
+    for number, name in enumerate(dict.fromkeys(files.get(entry) for entry in order), 1):  # a spine has each once
         if name in names:
             pages.append(Page(number, html_blocks(archive.read(name))))
     if not pages:

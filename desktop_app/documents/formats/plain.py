@@ -11,7 +11,7 @@ from pathlib import Path
 from charset_normalizer import from_bytes
 
 from desktop_app.chat.chinese_encoding import chinese_encoding
-from desktop_app.documents.document import Block, Kind, Page
+from desktop_app.documents.document import Block, Kind, Page, no_text
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -20,22 +20,33 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_JAPANESE_MAIL = re.compile(rb"\x1b\$[@B][!-~]{2,}\x1b\(")
 _GUESSED = 64 * 1024
 """Bytes that an unknown encoding is guessed by."""
+_NO_TEXT = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_FEW, _RARE = 16, 100
+"""A text has a few control characters at most, or one among so many characters; zeros are those of a text that was cut off."""
 _MOST_BYTES = 64 * 1024 * 1024
 _CANDIDATES = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252")
 _LINES = 40
 """Lines of code in a block."""
 _ROWS = 30
 """Rows of a table in a block."""
-_HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(?=\S)")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text, whatever its encoding."""
+    """Return a file's text, whatever its encoding.
+
+    Raises:
+        ExtractionFailed: it holds something else.
+    """
     with path.open("rb") as file:
-        return decoded(file.read(_MOST_BYTES))
+        text = decoded(file.read(_MOST_BYTES))
+    if len(_NO_TEXT.findall(text, 0, _GUESSED)) > max(_FEW, min(len(text), _GUESSED) // _RARE):
+        raise no_text(path)
+    return text
 
 
 def decoded(data: bytes) -> str:
@@ -43,6 +54,8 @@ def decoded(data: bytes) -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
+    if _JAPANESE_MAIL.search(data, 0, _GUESSED):  # seven bits, which are UTF-8, too
+        return data.decode("iso2022_jp", "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -55,10 +68,21 @@ def _encoding(data: bytes) -> str:
     """Return the encoding of bytes that are no UTF-8."""
     if len(data) >= 4 and max(data[0::2].count(0), data[1::2].count(0)) > len(data) // 8:  # UTF-16 without a mark
         return "utf-16-le" if data[1::2].count(0) > data[0::2].count(0) else "utf-16-be"
-    if (chinese := chinese_encoding(data)) is not None:
-        return chinese
-    best = from_bytes(data, cp_isolation=[*_CANDIDATES]).best()
-    return "gb18030" if best is None else best.encoding
+    if (encoding := chinese_encoding(data)) is None:
+        best = from_bytes(data, cp_isolation=[*_CANDIDATES]).best()
+        encoding = "gb18030" if best is None else best.encoding
+    return "euc_jp" if encoding == "gb18030" and _is_japanese(data) else encoding
+
+
+def _is_japanese(data: bytes) -> bool:
+    """Tell whether what GB18030 reads is EUC-JP: both have kana at the same places, which no Chinese text is full of."""
+    text = data.decode("gb18030", "ignore")
+    kana = sum("\u3041" <= character <= "\u30ff" for character in text)
+    try:
+        data[: data.rfind(b"\n") + 1].decode("euc_jp")
+    except UnicodeDecodeError:
+        return False
+    return kana * 8 > len(text)
 
 
 def text_pages(path: Path) -> list[Page]:
@@ -113,7 +137,8 @@ def markdown_blocks(text: str) -> list[Block]:
             waiting.append(line)
         elif heading := _HEADING.match(line):
             flush()
-            blocks.append(Block(heading[2], Kind.HEADING, len(heading[1])))
+            title = line[heading.end() :].rstrip().rstrip("#").rstrip()
+            blocks.append(Block(title, Kind.HEADING, len(heading[1])))
         elif line.strip():
             waiting.append(line)
         else:

@@ -63,15 +63,17 @@ class ImportController(QObject):
         """Have a document read; its text goes into the message."""
 
         def read(document: Document) -> None:
-            from desktop_app.documents.document import without_text
+            from desktop_app.documents.document import left_out, no_text, without_text
             from desktop_app.documents.kinds import kind_of
             from desktop_app.documents.message_text import message_text
 
             text = message_text(document)
             if document.scanned or not text:
-                self.document_failed.emit(without_text(path))
-            else:
-                self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT, path=str(path.resolve())))
+                self.document_failed.emit(without_text(path) if document.scanned else no_text(path))
+                return
+            if document.cut:
+                self.document_failed.emit(left_out(path, document))
+            self.text_found.emit(Attachment(path.name, text, kind_of(path) or TEXT, path=str(path.resolve())))
 
         self._documents.extract(path, read, self.document_failed.emit)
 

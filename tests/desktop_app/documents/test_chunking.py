@@ -68,6 +68,15 @@ def test_a_heading_alone_is_no_passage_and_a_thousand_of_them_are_many() -> None
     assert "Heading 999" in found[-1].text
 
 
+def test_what_is_too_wide_to_be_repeated_is_cut_once() -> None:
+    heading = "word " * 5000
+    (table,) = [Block("\n".join([" | ".join(f"column {n}" for n in range(900))] * 3), Kind.TABLE)]
+    for block in (Block(heading, Kind.HEADING, 1), table, Block("a | b\n" + "cell " * 5000, Kind.TABLE)):
+        found = passages(Document([Page(0, [block])]))
+        assert all(size(passage.text) <= 1.1 * MOST for passage in found)
+        assert characters("".join(passage.text for passage in found)) == characters(block.text)
+
+
 def test_tables_repeat_their_first_row() -> None:
     rng = random.Random(1)
     rows = [f"row {n} | {rng.random()}" for n in range(200)]

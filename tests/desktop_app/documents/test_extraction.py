@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import openpyxl
 import pytest
 
+from desktop_app.documents.chunking import MOST, passages, size
 from desktop_app.documents.document import ExtractionFailed, Kind
 from desktop_app.documents.extraction import extract
 from desktop_app.documents.extraction_process import Extractor
@@ -27,6 +30,7 @@ from tests.support.documents import (
 )
 
 CHINESE = "知音是一个离线的助手，可以回答关于文件的问题。这里是第二句话，说的是别的事情。"
+JAPANESE = "これは日本語のテキストです。文字コードが違っていても読めるはずです。"
 TRADITIONAL = "這是一個離線的助手，可以回答關於文件的問題。我們還沒有發現別的問題。"
 
 
@@ -79,6 +83,9 @@ def test_office_files_and_books(extractor: Extractor, tmp_path: Path) -> None:
         ("big5", TRADITIONAL),
         ("utf-16", CHINESE),
         ("utf-16-le", "plain text in two bytes\n" + CHINESE),
+        ("euc_jp", JAPANESE),
+        ("shift_jis", JAPANESE),
+        ("iso2022_jp", JAPANESE),
         ("cp1251", "Это простой русский текст, который мы читаем здесь. Он написан давно."),
         ("latin-1", "Ein Text über Größe, Übermut und schöne Häuser, wie er früher geschrieben wurde."),
     ],
@@ -126,6 +133,78 @@ def test_endless_lines_and_control_characters(extractor: Extractor, tmp_path: Pa
     assert len(document.text) <= 12_000_000
     path.write_text("a\x00b\x1bc\u202e d", "utf-8")
     assert "\x00" not in extractor.extract(path).text
+
+
+@pytest.mark.parametrize(
+    ("ending", "line"),
+    [
+        ("txt", "段落{n}说的是第{n}件事情。\n\n"),
+        ("md", "## 第{n}节\n\nIt is about topic {n}, and nothing else.\n\n"),
+        ("csv", "{n},name {n},上海,some more words of a row\n"),
+        ("py", "def function_{n}(x: int) -> int:\n    return x + {n}\n\n"),
+    ],
+)
+def test_texts_of_megabytes_are_read_to_their_end(ending: str, line: str, tmp_path: Path) -> None:
+    path = tmp_path / f"large.{ending}"
+    path.write_text("".join(line.format(n=n) for n in range(60_000)), "utf-8")
+    assert path.stat().st_size > 2_000_000
+    with Extractor(memory=256 << 20) as frugal:
+        document = frugal.extract(path)
+    assert not document.cut
+    cut = passages(document)
+    for number in (71, 31_234, 59_999):
+        holding = [passage for passage in cut if re.search(rf"(?<!\d){number}(?!\d)", passage.text)]
+        assert len(holding) == 1
+    assert max(size(passage.text) for passage in cut) <= 1.1 * MOST
+
+
+def test_a_spine_that_goes_round_in_circles(extractor: Extractor, tmp_path: Path) -> None:
+    path = write_epub(tmp_path / "a.epub")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["OEBPS/book.opf"] = members["OEBPS/book.opf"].replace(
+        b'<itemref idref="a"/>', b'<itemref idref="a"/>' * 100_000
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    pages = extractor.extract(path).pages
+    assert [(page.number, page.text) for page in pages] == [(1, "第一章\n\n从前有座山。"), (2, "Two\n\nThe end.")]
+
+
+def test_what_is_no_text_is_said(extractor: Extractor, tmp_path: Path) -> None:
+    path = tmp_path / "picture.txt"
+    path.write_bytes(random.Random(1).randbytes(100_000))
+    with pytest.raises(ExtractionFailed, match="no text"):
+        extractor.extract(path)
+
+
+def test_headings_of_a_line_without_end(extractor: Extractor, tmp_path: Path) -> None:
+    path = tmp_path / "spaces.md"
+    path.write_text("#" + " " * 300_000 + "x" + " " * 300_000 + "#y\n# Title ##\n#\n####### seven\n", "utf-8")
+    blocks = extractor.extract(path).pages[0].blocks
+    assert [(block.kind, block.text.split()[-1]) for block in blocks] == [
+        (Kind.HEADING, "#y"),
+        (Kind.HEADING, "Title"),
+        (Kind.PARAGRAPH, "seven"),
+    ]
+
+
+def test_a_workbook_whose_size_is_wrong_or_whose_cells_are_far_apart(extractor: Extractor, tmp_path: Path) -> None:
+    path = write_sheets(tmp_path / "wrong.xlsx")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = "xl/worksheets/sheet1.xml"
+    assert b'ref="A1:B4"' in members[sheet]
+    members[sheet] = members[sheet].replace(b'ref="A1:B4"', b'ref="A1"')
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    assert extractor.extract(path).pages[0].text == "品名 | 价格\n苹果 | 5.5\n梨\n香蕉 | 3"
+    workbook = openpyxl.Workbook()
+    workbook.active["A1"], workbook.active["XFD90000"] = "first", "last"
+    workbook.save(path)
+    assert extractor.extract(path).pages[0].text == "first\nlast"
 
 
 def test_a_file_that_takes_too_long_or_too_much_is_given_up(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from desktop_app.documents.chunking import Passage
 from desktop_app.documents.document import Document
@@ -20,6 +22,7 @@ from desktop_app.documents.extraction_process import Extractor
 from desktop_app.documents.indexing import Indexer
 from desktop_app.documents.retrieval import RetrievalSettings, Retriever
 from desktop_app.documents.store import MIGRATIONS, NoCollection, Store, StoreError
+from models.errors import ZhiyinError
 from tests.support.documents import write_pdf, write_word
 from tests.support.stored_index import check_whole
 
@@ -167,6 +170,25 @@ def test_a_full_disk_is_said_and_loses_nothing(store: Store, folder: Path) -> No
     store._database.execute("PRAGMA max_page_count = 1000000")
     assert Indexer(store, None).update("notes").files == 9
     check_whole(store)
+
+
+def test_what_was_left_out_of_a_long_file_is_said_and_the_rest_is_there(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract = Extractor.extract
+
+    def cut(*arguments: Any) -> Document:
+        return replace(extract(*arguments), cut=True)
+
+    monkeypatch.setattr(Extractor, "extract", cut)
+    store.add("notes", [folder / "note3.md"])
+    heard: list[ZhiyinError | None] = []
+    collection = Indexer(store, None, on_progress=lambda progress: heard.append(progress.error)).update("notes")
+    assert (collection.files, collection.failed) == (1, 0)
+    assert files_with(store, "word3x") == ["note3.md"]
+    (file,) = store.files("notes")
+    assert file.error is not None and "left out" in str(file.error)
+    assert str(heard[-1]) == str(file.error)
 
 
 def test_a_damaged_or_newer_file_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -103,23 +103,12 @@ def convert(
         plan = _plan(request, checkpoint) if isinstance(wanted, ConvertRequest) else wanted
         _check_target(plan, request)
         checkpoint.check()
-        report = _Report(plan, on_progress, cancelled)
+        report = Report(plan, on_progress, cancelled)
         with _work_folder(plan, work) as folder:
             written = _write_files(plan, checkpoint, request.threads or os.cpu_count() or 1, report, smoke_load, folder)
     finally:
         checkpoint.close()
-    return ConversionResult(
-        path=plan.out,
-        architecture=plan.architecture,
-        quant=plan.recipe.name,
-        size=plan.size,
-        tensors=plan.tensors,
-        seconds=time.monotonic() - start,
-        warnings=plan.warnings,
-        parts=tuple(plan.out.with_name(part.name) for part in plan.parts),
-        verification=written,
-        steps=plan.steps,
-    )
+    return result_of(plan, written, time.monotonic() - start)
 
 
 def plan(request: ConvertRequest) -> ConversionPlan:
@@ -198,7 +187,7 @@ def _check_room(plan: ConversionPlan) -> None:
         )
 
 
-class _Report(Meter):
+class Report(Meter):
     """Counts what is written, tells the listener, and asks whether to stop."""
 
     def __init__(
@@ -212,12 +201,13 @@ class _Report(Meter):
         super().__init__(on_progress, plan.size, plan.tensors, phase, resumed=resumed)
         self._plan, self._on_progress, self._cancelled = plan, on_progress, cancelled
 
-    def checking(self) -> _Report:
+    def checking(self) -> Report:
         """Return the report of the reading that follows; headers are compared before it."""
         headers = sum(len(part.layout.header) for part in self._plan.parts)
-        return _Report(self._plan, self._on_progress, self._cancelled, "checking", headers)
+        return type(self)(self._plan, self._on_progress, self._cancelled, "checking", headers)
 
     def check(self) -> None:
+        """Raise `Cancelled` where the work is to end."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("The conversion was stopped; nothing was written.")
 
@@ -250,28 +240,63 @@ def _write_files(
     plan: ConversionPlan,
     checkpoint: Checkpoint,
     threads: int,
-    report: _Report,
+    report: Report,
     smoke_load: Callable[[Path], Sentence] | None,
     folder: Path,
 ) -> Verification:
     """Write into a folder of this process alone, flush to the disk, read back and try; then the same files get their names."""
     try:
         _check_room(plan)
-        files = [(folder / part.name, part.layout) for part in plan.parts]
-        for part in plan.parts:
-            with (folder / part.name).open("xb") as file:
-                _write_tensors(plan, part, checkpoint, threads, report, file)
+        paths = [folder / part.name for part in plan.parts]
+        for part, path in zip(plan.parts, paths, strict=True):
+            with path.open("xb") as file:
+                file.write(part.layout.header)
+                report.add(len(part.layout.header), "")
+                write_tensors(plan, part, checkpoint, threads, report, file)
                 file.flush()
                 sync(file.fileno())
         checkpoint.check()
-        with _unchanged([path for path, _ in files]):
-            verification = verify(files, threads, report.checking().checked)
-            if smoke_load is not None:
-                verification = replace(verification, smoke_load=smoke_load(files[0][0]))
-        _publish(plan, [path for path, _ in files])
+        return finish(plan, paths, threads, report, smoke_load)
     except OSError as error:
         raise _unwritable(plan, error) from error
+
+
+def finish(
+    plan: ConversionPlan,
+    paths: Sequence[Path],
+    threads: int,
+    report: Report,
+    smoke_load: Callable[[Path], Sentence] | None,
+) -> Verification:
+    """Read back and try what was written, a file for each part of the plan; then the same files get their names.
+
+    Raises:
+        BadFile: they are not what was to be written, or cannot be run.
+        OSError: the system refuses.
+    """
+    files = [(path, part.layout) for path, part in zip(paths, plan.parts, strict=True)]
+    with _unchanged(paths):
+        verification = verify(files, threads, report.checking().checked)
+        if smoke_load is not None:
+            verification = replace(verification, smoke_load=smoke_load(paths[0]))
+    _publish(plan, paths)
     return verification
+
+
+def result_of(plan: ConversionPlan, verification: Verification, seconds: float) -> ConversionResult:
+    """Return the facts of a conversion that took so long."""
+    return ConversionResult(
+        path=plan.out,
+        architecture=plan.architecture,
+        quant=plan.recipe.name,
+        size=plan.size,
+        tensors=plan.tensors,
+        seconds=seconds,
+        warnings=plan.warnings,
+        parts=tuple(plan.out.with_name(part.name) for part in plan.parts),
+        verification=verification,
+        steps=plan.steps,
+    )
 
 
 @contextmanager
@@ -288,22 +313,37 @@ def _unchanged(paths: Sequence[Path]) -> Iterator[None]:
 
 def _publish(plan: ConversionPlan, paths: Sequence[Path]) -> None:
     """Give files their names, the first part last: a split model is there when its first part is."""
-    first, *others = ((path, plan.out.with_name(path.name)) for path in paths)
+    first, *others = ((path, plan.out.with_name(part.name)) for path, part in zip(paths, plan.parts, strict=True))
     if others:  # an earlier model of the same name never has parts of both
         first[1].unlink(missing_ok=True)
     for path, target in (*others, first):
         replace_file(path, target)
 
 
-def _write_tensors(
-    plan: ConversionPlan, part: Part, checkpoint: Checkpoint, threads: int, report: _Report, file: BinaryIO
+def write_tensors(
+    plan: ConversionPlan,
+    part: Part,
+    checkpoint: Checkpoint,
+    threads: int,
+    report: Report,
+    file: BinaryIO,
+    names: Collection[str] | None = None,
 ) -> None:
-    file.write(part.layout.header)
-    report.add(len(part.layout.header), "")
+    """Write a part's tensors to their places behind its header.
+
+    Args:
+        plan: what is written.
+        part: of it.
+        checkpoint: where the tensors are made from.
+        threads: how many quantize at once.
+        report: counts.
+        file: the part's file.
+        names: which tensors; None: all.
+    """
     window: deque[tuple[Future[np.ndarray], _Piece]] = deque()
     with ThreadPoolExecutor(threads, "quantize") as pool:
         try:
-            for piece in _pieces(plan, part, checkpoint):
+            for piece in _pieces(plan, part, checkpoint, names):
                 report.check()
                 window.append((pool.submit(_encode, piece), piece))
                 while len(window) > 2 * threads:
@@ -344,14 +384,20 @@ class _Piece:
     rows: _Rows
     importance: np.ndarray | None
     """float32 [row length]."""
+    begin: int | None = None
+    """Bytes from the start of the file to the tensor's first piece; None: it follows the one before it."""
     last: bool = False
     """The tensor is complete after this piece."""
     padding: int = 0
 
 
-def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterator[_Piece]:
-    """Yield all tensors' pieces in the file's order; a tensor is read when its first piece is asked for."""
+def _pieces(
+    plan: ConversionPlan, part: Part, checkpoint: Checkpoint, names: Collection[str] | None
+) -> Iterator[_Piece]:
+    """Yield tensors' pieces in the file's order; a tensor is read when its first piece is asked for."""
     for tensor, placed in zip(part.tensors, part.layout.tensors, strict=True):
+        if names is not None and tensor.name not in names:
+            continue
         rows = _rows(tensor, placed.type, checkpoint)
         weights = None if plan.importance is None else plan.importance.of(tensor.name, tensor.shape)
         count = len(rows.values)
@@ -363,10 +409,9 @@ def _pieces(plan: ConversionPlan, part: Part, checkpoint: Checkpoint) -> Iterato
             for start in range(at, at + block, step):
                 end = min(start + step, at + block)
                 piece = rows.cut(start, end)
-                if end < count:
-                    yield _Piece(placed, piece, chosen)
-                else:
-                    yield _Piece(placed, piece, chosen, True, aligned(placed.size) - placed.size)
+                begin = None if start else len(part.layout.header) + placed.offset
+                padding = aligned(placed.size) - placed.size if end == count else 0
+                yield _Piece(placed, piece, chosen, begin, end == count, padding)
 
 
 def sampled_rows(tensor: OutputTensor, checkpoint: Checkpoint, most: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -484,9 +529,11 @@ def _check_finite(name: str, values: np.ndarray) -> None:
         )
 
 
-def _write_next(window: deque[tuple[Future[np.ndarray], _Piece]], report: _Report, file: BinaryIO) -> None:
+def _write_next(window: deque[tuple[Future[np.ndarray], _Piece]], report: Report, file: BinaryIO) -> None:
     future, piece = window.popleft()
     data = future.result()
+    if piece.begin is not None and file.tell() != piece.begin:
+        file.seek(piece.begin)
     file.write(data.data)
     file.write(bytes(piece.padding))
     report.items += piece.last

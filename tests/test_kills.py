@@ -29,6 +29,6 @@ def test_windows_and_many_at_once(kind: str, tmp_path: Path) -> None:
 
 @MOUNTING
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["disk-full", "read-only"])
+@pytest.mark.parametrize("kind", ["disk-full", "short-disk", "read-only"])
 def test_disks_that_are_full_or_read_only(kind: str, tmp_path: Path) -> None:
-    assert run(kind, 1, seed=1, folder=tmp_path).falls == []
+    assert run(kind, 3 if kind == "short-disk" else 1, seed=1, folder=tmp_path).falls == []

@@ -33,7 +33,7 @@ def open_checkpoint(source: Path, weights: Path | None = None) -> Checkpoint:
     if not source.exists():
         raise BadFile("{path} does not exist; name the folder of a checkpoint.", path=source)
     if not source.is_dir():
-        return _scaled(source, _open_file(source))
+        return scaled(source, _open_file(source))
     if weights is None and is_meta_layout(source):
         return MetaCheckpoint(source)
     checkpoint = open_weights(source, weights)
@@ -42,10 +42,11 @@ def open_checkpoint(source: Path, weights: Path | None = None) -> Checkpoint:
         return ModulesCheckpoint(
             checkpoint, {module.folder: open_weights(source / module.folder) for module in modules.dense}
         )
-    return _scaled(source, checkpoint)
+    return scaled(source, checkpoint)
 
 
-def _scaled(source: Path, checkpoint: Checkpoint) -> Checkpoint:
+def scaled(source: Path, checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint whose 8-bit tensors, where it has scales of them, are multiplied by these."""
     if not scales_of(checkpoint):
         return checkpoint
     path = checkpoint_folder(source) / "config.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.meta_llama import MetaCheckpoint
 from converter.checkpoint.open import open_checkpoint, read_config
 from converter.checkpoint.quantized import is_float
+from converter.checkpoint.scaled import ScaledCheckpoint
 from converter.checkpoint.source_file import Rows
 from converter.checkpoint.usual_names import usual_names, without_wrappers
 from converter.ggml import widen
@@ -22,6 +24,7 @@ from models.families import family_of
 from models.family import Blueprint, Family, Shape
 from models.sentence import Sentence
 
+_FIRST_ROWS = 16
 _ROWS_AT_ONCE = 4096
 _OF_AN_ADAPTER = re.compile(
     r"\.lora_(A|B|embedding_A|embedding_B|magnitude_vector)\b|\.modules_to_save\.|\.trainable_tokens_delta\b"
@@ -54,6 +57,11 @@ class PreparedCheckpoint:
         """Return one tensor, its rows read when they are used, where the layout allows."""
         return self._inner.rows(self._stored[name])
 
+    def stored_names(self, name: str) -> tuple[str, ...]:
+        """Return the stored tensors that one is read from: itself, and its scales."""
+        own = self._stored[name]
+        return self._inner.stored_names(own) if isinstance(self._inner, ScaledCheckpoint) else (own,)
+
     def check(self) -> None:
         """Raise `BadFile` where a file was changed since it was opened."""
         self._inner.check()
@@ -76,13 +84,14 @@ def open_prepared(source: Path, weights: Path | None = None) -> PreparedCheckpoi
     """
     inner = open_checkpoint(source, weights)
     try:
-        return _prepared(source, inner)
+        return prepared(source, inner)
     except BaseException:
         inner.close()
         raise
 
 
-def _prepared(source: Path, inner: Checkpoint) -> PreparedCheckpoint:
+def prepared(source: Path, inner: Checkpoint) -> PreparedCheckpoint:
+    """Put an opened checkpoint in order; as `open_prepared`."""
     if isinstance(inner, GGUFFile):
         raise BadFile("{path} is GGUF; name the original checkpoint.", path=source)
     unmerged = next((name for name in inner.tensors if _OF_AN_ADAPTER.search(name)), None)
@@ -220,9 +229,10 @@ def _are_alike(inner: Checkpoint, one: str, other: str) -> bool:
     if inner.tensors[one].shape != inner.tensors[other].shape:
         return False
     first, second = inner.rows(one), inner.rows(other)
-    steps = range(0, len(first), _ROWS_AT_ONCE)
+    # Most differ in the first rows, and those may lie on a host.
+    edges = (0, *range(_FIRST_ROWS, len(first), _ROWS_AT_ONCE), len(first))
 
-    def values(rows: Rows, at: int) -> np.ndarray:
-        return widen(np.asarray(rows[at : at + _ROWS_AT_ONCE]))
+    def values(rows: Rows, start: int, end: int) -> np.ndarray:
+        return widen(np.asarray(rows[start:end]))
 
-    return all(np.array_equal(values(first, at), values(second, at)) for at in steps)
+    return all(np.array_equal(values(first, *cut), values(second, *cut)) for cut in pairwise(edges))

@@ -72,6 +72,10 @@ class ScaledCheckpoint:
         factors = factors.reshape(*factors.shape, *(1 for _ in shape[factors.ndim :]))
         return _ScaledRows(values, factors, shape, _steps(shape, factors.shape, self._block))
 
+    def stored_names(self, name: str) -> tuple[str, ...]:
+        """Return the stored tensors that one is read from: itself, and its scales."""
+        return (name, self._scales[name]) if name in self._scales else (name,)
+
     def check(self) -> None:
         """Raise `BadFile` where a file was changed since it was opened."""
         self._inner.check()

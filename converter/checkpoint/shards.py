@@ -37,6 +37,11 @@ class Shards:
                 self._homes[name] = part
         self.tensors: Mapping[str, StoredTensor] = {name: home.tensors[name] for name, home in self._homes.items()}
 
+    @property
+    def homes(self) -> Mapping[str, Path]:
+        """The file of each tensor."""
+        return {name: home.path for name, home in self._homes.items()}
+
     def read(self, name: str) -> np.ndarray:
         """Return one tensor from the file that holds it."""
         return self._homes[name].read(name)

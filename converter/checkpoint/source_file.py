@@ -36,6 +36,14 @@ class Rows(Protocol):
     def __array__(self) -> np.ndarray: ...
 
 
+class Bytes(Protocol):
+    """Bytes by their position, here or elsewhere."""
+
+    def read(self, offset: int, size: int) -> np.ndarray:
+        """Return uint8 [size]; several threads may read. Raises `models.errors.BadFile`."""
+        ...
+
+
 @dataclass(frozen=True)
 class FileState:
     """Identity and modification state of a file."""
@@ -143,7 +151,7 @@ class SourceFile:
 class StoredRows:
     """An array in a file; slices along the first axis are read when NumPy asks for them."""
 
-    def __init__(self, file: SourceFile, offset: int, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
+    def __init__(self, file: Bytes, offset: int, dtype: np.dtype[Any], shape: Sequence[int]) -> None:
         """Take the place in the file, in bytes, and what lies there, in C order."""
         self._file = file
         self._offset = offset

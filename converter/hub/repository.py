@@ -20,7 +20,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from converter.checkpoint.shards import Shards
 from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin
+from converter.hub.arriving import Arrival, ArrivingFile, can_arrive, held_at_once, read_journal
+from converter.hub.cleanup import delete_files, forget_files
 from converter.hub.competing import competing_set
 from converter.hub.failures import explained
 from converter.hub.hosts import Host, find_host
@@ -165,6 +168,40 @@ def download(
         return repository.download(on_progress, waiting.check)
 
 
+@contextmanager
+def arriving(
+    request: DownloadRequest,
+    on_progress: ProgressListener | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Iterator[Arrival]:
+    """Lend a checkpoint in several files of weights, each of which is fetched when it is asked for; the small ones are here.
+
+    Args:
+        request: what to fetch.
+        on_progress: as in `download`.
+        cancelled: as in `download`.
+
+    Raises:
+        ZhiyinError: one sentence; also where its files cannot be converted one by one (`can_arrive`).
+    """
+    waiting = Waiting(on_progress, cancelled)
+    repository = _Repository(replace(request, on_wait=waiting))
+    with closing(repository), repository.explained(), repository.locked():
+        arrival = repository.arrival(on_progress, waiting.check)
+        with closing(arrival.checkpoint):
+            yield arrival
+
+
+ROOM_FOR_PARTS = "room-for-parts"
+"""The code of `TooLittleRoom` where the files of weights can be converted one by one (`arriving`)."""
+
+
+class TooLittleRoom(BadFile):
+    """The disk has no room for a download and what is to be made of it."""
+
+    default_code = "too-little-room"
+
+
 class Waiting:
     """Called while a host is waited for: hears whether to stop, and says when it has been silent for a while."""
 
@@ -243,13 +280,8 @@ class _Repository:
         check()
         if (made := self._converted_before(commit, choice, files)) is not None:
             return Download(self.folder / choice.source, self.folder, self.name, commit, (), 0, 0, made)
-        wanted = choice.files
-        fetched = 0
-        if choice.index:
-            index = next(file for file in wanted if file.name == choice.index)
-            fetched = self._fetch_all(commit, [index], None, check)
-            wanted = (*wanted, *listed_weights(self.name, files, choice.index, self._weight_map(commit, index)))
-        self._check_room(self._still_needed(wanted))
+        wanted, fetched = self._with_listed(commit, choice, files, check)
+        self._check_room_for_both(commit, files, wanted)
         self._ask_of_sets(commit, files, wanted)
         self._refuse_quantized(commit, files, wanted)
         fetched += self._fetch_all(commit, wanted, on_progress, check)
@@ -262,6 +294,71 @@ class _Repository:
             bytes=sum(file.size for file in wanted),
             fetched=fetched,
         )
+
+    def _with_listed(
+        self, commit: str, choice: FileSelection, files: Sequence[RemoteFile], check: Callable[[], None]
+    ) -> tuple[tuple[RemoteFile, ...], int]:
+        """Return what to fetch, the files that an index lists included, and the bytes that this took."""
+        if not choice.index:
+            return choice.files, 0
+        index = next(file for file in choice.files if file.name == choice.index)
+        fetched = self._fetch_all(commit, [index], None, check)
+        listed = listed_weights(self.name, files, choice.index, self._weight_map(commit, index))
+        return (*choice.files, *listed), fetched
+
+    def arrival(self, on_progress: ProgressListener | None, check: Callable[[], None]) -> Arrival:
+        """Fetch the small files, and the headers of the weights."""
+        commit, files = self._files()
+        wanted, _ = self._with_listed(commit, self._choose(files), files, check)
+        weights = [file for file in wanted if is_model_file(file.name)]
+        if not can_arrive(weights):
+            raise self._too_little_room(self._still_needed(wanted))
+        self._ask_of_sets(commit, files, wanted)
+        self._refuse_quantized(commit, files, wanted)
+        self._fetch_all(commit, [file for file in wanted if file not in weights], None, check)
+        read = partial(self._part, commit)
+        parts = {file.name: ArrivingFile(self.folder / file.name, file, read) for file in weights}
+        total, order, fetched = sum(file.size for file in weights), list(parts), set[str]()
+
+        def fetch(name: str) -> None:
+            if name in fetched:
+                return
+            fetched.add(name)
+            number = order.index(name)
+            done = sum(file.size for file in weights[:number])
+            self._fetch_all(commit, [weights[number]], _within(on_progress, done, total, number, len(weights)), check)
+            parts[name].arrive()
+
+        def drop(name: str) -> None:
+            path = self.folder / name
+            parts[name].close()
+            delete_files([path, partial_path(path, by_name[name])])
+            forget_files(self.folder, [path])
+
+        def here(name: str) -> int:
+            path = self.folder / name
+            return _size(path) or _size(partial_path(path, by_name[name]))
+
+        by_name = {file.name: file for file in weights}
+        shards = Shards(self.folder, list(parts.values()))
+        return Arrival(self.folder, self.name, commit, by_name, shards, fetch, drop, here)
+
+    def _check_room_for_both(self, commit: str, files: Sequence[RemoteFile], wanted: Sequence[RemoteFile]) -> None:
+        """Raise `TooLittleRoom` where the disk has none for a download and what is to be made of it.
+
+        Its code is `ROOM_FOR_PARTS` where the files of weights can be converted one by one, or are being so.
+        """
+        weights = [file for file in wanted if is_model_file(file.name)]
+        made = self.request.made
+        if made is None or not weights:
+            self._check_room(self._still_needed(wanted))
+            return
+        config = self._config(commit, {file.name: file for file in files if file.top})
+        need = self._still_needed(wanted) + (0 if config is None else made(config))
+        if not can_arrive(weights):
+            self._check_room(need)
+        elif self._lacks(need) or (read_journal(self.folder) is not None and self._missing(weights)):
+            raise self._too_little_room(need, ROOM_FOR_PARTS)
 
     def _files(self) -> tuple[str, list[RemoteFile]]:
         """Return the commit and all files, with harmless names."""
@@ -330,8 +427,14 @@ class _Repository:
         if choice.source.lower().endswith(".gguf"):
             return self._preview_gguf(commit, choice, files)
         self._refuse_quantized(commit, files, wanted)
-        nature = self._nature(commit, names)
-        return Preview(self.name, choice.source, self._missing(wanted), weights_bytes(wanted), *nature)
+        config, has_template = self._nature(commit, names)
+        held = 0
+        if choice.index and config is not None:
+            listed = [file for file in wanted if is_model_file(file.name)]
+            held = held_at_once(config, self._weight_map(commit, names[choice.index]), listed)
+        return Preview(
+            self.name, choice.source, self._missing(wanted), weights_bytes(wanted), held, config, has_template
+        )
 
     def _ask_of_sets(self, commit: str, files: Sequence[RemoteFile], wanted: Sequence[RemoteFile]) -> None:
         """Raise `SeveralModels` where there is another set of weights with other values than those to be fetched."""
@@ -535,15 +638,53 @@ class _Repository:
         return sum(file.size - _size(partial_path(path, file)) for file, path in paths if _size(path) != file.size)
 
     def _check_room(self, need: int) -> None:
-        missing = need + _SPARE - shutil.disk_usage(self.folder).free
-        if missing > 0:
-            raise BadFile(  # one number: two could be the same in gigabytes
-                "There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger "
-                "disk.",
-                name=self.name,
-                folder=self.folder,
-                missing=missing,
+        if self._lacks(need):
+            raise self._too_little_room(need)
+
+    def _lacks(self, need: int) -> bool:
+        return need + _SPARE > shutil.disk_usage(self.folder).free
+
+    def _too_little_room(self, need: int, code: str = "") -> TooLittleRoom:
+        return TooLittleRoom(  # one number: two could be the same in gigabytes
+            "There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger "
+            "disk.",
+            name=self.name,
+            folder=self.folder,
+            missing=max(0, need + _SPARE - shutil.disk_usage(self.folder).free),
+            code=code,
+        )
+
+
+def _within(
+    listener: ProgressListener | None, done: int, total: int, number: int, count: int
+) -> ProgressListener | None:
+    """Return who hears of one file's progress, and tells it as that of several.
+
+    Args:
+        listener: hears of all of them.
+        done: bytes of the files before.
+        total: bytes of all.
+        number: how many files were before.
+        count: how many there are.
+    """
+    if listener is None:
+        return None
+
+    def tell(progress: Progress) -> None:
+        left = total - done - progress.bytes_done
+        listener(
+            replace(
+                progress,
+                bytes_done=done + progress.bytes_done,
+                bytes_total=total,
+                resumed=done + progress.resumed,
+                items_done=number + progress.items_done,
+                items_total=count,
+                seconds_left=left / progress.bytes_per_second if progress.bytes_per_second else None,
             )
+        )
+
+    return tell
 
 
 def _size(path: Path) -> int:

@@ -33,6 +33,8 @@ class DownloadRequest:
     ""."""
     mirrors: tuple[str, ...] = ()
     """Addresses of the Hub's mirrors that a file comes from where `endpoint` fails: what it must be says `endpoint` alone."""
+    made: Callable[[Config], int] | None = field(default=None, repr=False, compare=False)
+    """Given a checkpoint's configuration, returns the bytes of what will be made of it: the disk must have room for both."""
     on_wait: Callable[[], None] | None = field(default=None, repr=False, compare=False)
     """Called about ten times a second while a host is silent; it may raise to stop."""
 
@@ -86,6 +88,8 @@ class Preview:
     """Still to be fetched."""
     weights: int = 0
     """Bytes of the weights alone, whatever is here already."""
+    held: int = 0
+    """Bytes of weights that are here at the worst moment where each file of them goes once it is converted; 0: none can go."""
     config: Config | None = None
     """None: it has no config.json, or comes as GGUF."""
     has_template: bool | None = None

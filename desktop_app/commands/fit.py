@@ -65,8 +65,10 @@ class Asked:
     """A sentence on where its sizes come from, where that is not plain."""
     download: int | None = None
     """Bytes of weights that would have to be fetched; None: none, or not known."""
+    held: int = 0
+    """As in `Preview`."""
     files: Mapping[str, int] = field(default_factory=dict)
-    """The same for each quantization, where only one of them would be fetched."""
+    """The same as `download` for each quantization, where only one of them would be fetched."""
     notes: tuple[Sentence, ...] = ()
 
 
@@ -84,7 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
         best = _facts(planned.best) if planned.best is not None else None
         facts = {"best": best, "reason": planned.reason, "lesson": correction, "alternatives": options}
         print_json(
-            facts | {"origin": asked.origin, "download_bytes": download, "disk_bytes": _disk(asked, planned.chosen)}
+            facts
+            | {"origin": asked.origin, "download_bytes": download}
+            | {"disk_bytes": _disk(asked, planned.chosen), "least_disk_bytes": _least_disk(asked, planned.chosen)}
         )
         return 0 if planned.best is not None else 1
     _say_costs(asked, planned.chosen, download)
@@ -116,16 +120,31 @@ def _say_costs(asked: Asked, chosen: RunConfiguration, download: int | None) -> 
         say(
             f"Converting it takes {human_bytes(disk)} of disk, download and file together; {human_bytes(free)} are free."
         )
+        if (least := _least_disk(asked, chosen)) is not None and least < disk:
+            say(
+                f"Where that is too much each file of weights is deleted once it is converted, which takes {human_bytes(least)}."
+            )
     for note in asked.notes:
         say(f"Note: {note}")
 
 
 def _disk(asked: Asked, option: RunConfiguration) -> int | None:
     """Return the bytes that a download and what is made of it take together; None: nothing is converted."""
+    made = _made(asked, option)
+    return None if made is None or asked.download is None else asked.download + made
+
+
+def _least_disk(asked: Asked, option: RunConfiguration) -> int | None:
+    """Return the same where each file of weights goes once it is converted; None: nothing is converted, or none can go."""
+    made = _made(asked, option)
+    return None if made is None or not asked.held else asked.held + made
+
+
+def _made(asked: Asked, option: RunConfiguration) -> int | None:
     if asked.download is None or asked.files:
         return None
     chosen = next(candidate for candidate in asked.model.candidates if candidate.quant == option.quant)
-    return asked.download + sum(tensor.bytes for tensor in chosen.tensors)
+    return sum(tensor.bytes for tensor in chosen.tensors)
 
 
 def find_asked(arguments: argparse.Namespace) -> Asked:
@@ -220,7 +239,7 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
         previewed = preview(replace(request, on_wait=Waiting(hear, None)))
     if previewed.headers:
         origin = f"{name}: by the headers of its GGUF files; no weights were fetched."
-        return Asked(model_of_headers(previewed.headers), origin, None, previewed.quants, previewed.unread)
+        return Asked(model_of_headers(previewed.headers), origin, files=previewed.quants, notes=previewed.unread)
     if previewed.unread:
         raise previewed.unread[0]
     if previewed.question is not None:
@@ -232,7 +251,8 @@ def _of_the_hub(arguments: argparse.Namespace, quant: str) -> Asked:
             name=name,
         )
     origin = f"{name}: by its config.json; no weights were fetched."
-    return Asked(model_of_config(previewed.config, quants=_recipes(quant)), origin, previewed.weights)
+    model = model_of_config(previewed.config, quants=_recipes(quant))
+    return Asked(model, origin, previewed.weights, previewed.held)
 
 
 def _facts(option: RunConfiguration) -> dict[str, Any]:

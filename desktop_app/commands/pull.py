@@ -121,10 +121,13 @@ def _way_words(cost: WayCost, free: int) -> str:
         return f"Ready-made by {whose} (--way ready): {human_bytes(cost.download)} to download ({cost.quant}); {room}."
     if not cost.made:
         return f"{human_bytes(cost.download)} to download ({cost.quant}); {room}."
-    return (
+    words = (
         f"Converted here (--way convert): {human_bytes(cost.download)} to download, then a file of {human_bytes(cost.made)} "
         f"({cost.quant}), {human_bytes(cost.disk)} together; {room}."
     )
+    if cost.least < cost.disk and free < cost.disk:
+        words += f" Each file of weights is deleted once it is converted, so {human_bytes(cost.least)} are enough."
+    return words
 
 
 def _installed(request: InstallRequest) -> Installed:
@@ -144,7 +147,7 @@ def _installed(request: InstallRequest) -> Installed:
         made = install(request, show, on_planned=lambda plan: _say_notes(plan.warnings), on_fetched=fetched)
     finally:
         line.clear()
-    if made.conversion is None and made.path not in (downloads[0].source, downloads[0].made):
+    if made.conversion is None and not any(made.path in (done.source, done.made) for done in downloads):
         _say_notes(made.warnings)
         say(f"{made.path} was converted from it before.")
     return made

@@ -17,7 +17,8 @@ from desktop_app.planning.planner import Plan, plan
 from models.catalogue import Catalogue, CatalogueEntry, CatalogueModel, read_catalogue
 
 DiskRoom = Literal["convert", "ready_made", "none"]
-"""Which way to a model the disk has room for: any; that of a ready-made file only; none."""
+"""Which way to a model the disk has room for: any; that of a ready-made file only, and perhaps a conversion that deletes each
+file of weights once it is converted, of which the repository's index tells; none."""
 _BYTES_OF_A_PARAMETER = 2
 """As nearly all checkpoints are published: bfloat16 or float16."""
 

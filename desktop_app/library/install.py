@@ -32,6 +32,7 @@ from models.system_errors import cannot_write
 if TYPE_CHECKING:
     from converter.hub.request import Download, DownloadRequest
     from converter.pipeline import ConversionPlan, ConversionResult
+    from models.config import Config
 
 _PARTS = 1000
 """Into which what is measured before a conversion is divided for its progress."""
@@ -112,17 +113,23 @@ def install(
         on_progress: hears of progress about ten times a second, on this thread.
         cancelled: asked all the time; True ends the work. Only what was downloaded is kept, for the next try.
         on_planned: see `Planned`.
-        on_fetched: hears of the download before it is converted.
+        on_fetched: hears of the download before it is converted; not where its files go as they are converted.
 
     Raises:
         ZhiyinError: one sentence.
     """
     if isinstance(request.source, Path):
         return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
-    from converter.hub.repository import Waiting, download
+    from converter.hub.repository import ROOM_FOR_PARTS, TooLittleRoom, Waiting, download
 
     wanted, selection = _what_to_fetch(request, Waiting(on_progress, cancelled))
-    done = download(replace(wanted, selection=selection), on_progress, cancelled)
+    wanted = replace(wanted, selection=selection, made=_bytes_made(request, selection))
+    try:
+        done = download(wanted, on_progress, cancelled)
+    except TooLittleRoom as error:
+        if error.code != ROOM_FOR_PARTS:
+            raise
+        return _install_file_by_file(request, wanted, on_progress, cancelled, on_planned)
     if on_fetched is not None:
         on_fetched(done)
     if done.made is not None or is_named_gguf(done.source):
@@ -131,6 +138,40 @@ def install(
         origin = None if request.lora else done
         made = install_checkpoint(request, done.source, origin, on_progress, cancelled, on_planned)
     return replace(made, repository=done.repository, commit=done.commit)
+
+
+def _bytes_made(request: InstallRequest, selection: DownloadSelection) -> Callable[[Config], int] | None:
+    """Return what tells the bytes of the result beside a checkpoint; None: that must be here whole anyway."""
+    from desktop_app.library.arriving_install import can_install
+    from desktop_app.planning.candidates import bytes_in
+
+    return partial(bytes_in, selection.converted) if selection.converted and can_install(request) else None
+
+
+def _install_file_by_file(
+    request: InstallRequest,
+    wanted: DownloadRequest,
+    on_progress: ProgressListener | None,
+    cancelled: Callable[[], bool] | None,
+    on_planned: Planned | None,
+) -> Installed:
+    """Fetch, convert and delete one file of weights after the other: the disk has no room for them all."""
+    from converter.hub.repository import arriving
+    from desktop_app.library.arriving_install import ArrivingInstall
+
+    with arriving(wanted, on_progress, cancelled) as arrival:
+        job = ArrivingInstall(request, arrival, on_progress, cancelled)
+        origin = arrival.repository, arrival.commit
+        if (made := job.finished) is not None:
+            job.note(made)
+            return Installed(made, job.plan.warnings, None, *origin)
+        earlier, _ = earlier_conversion(arrival.folder, arrival.folder, arrival.commit, job.plan.recipe.name)
+        with ExitStack() as stack:
+            out, work = stack.enter_context(_target(models_folder() / job.plan.out.name, earlier))
+            if on_planned is not None:
+                on_planned(job.plan.written_to(out))
+            result = job.run(out, work or stack.enter_context(unfinished_folder(out)))
+        return Installed(result.path, job.plan.warnings, result, *origin)
 
 
 def download_request(request: InstallRequest) -> DownloadRequest:

@@ -22,16 +22,20 @@ _CONTEXT = 64
 _CHAT = ({"role": "user", "content": "知音"},)
 
 
-def smoke_load(path: Path) -> Sentence:
+def smoke_load(path: Path, folder: Path | None = None) -> Sentence:
     """Load a GGUF file and decode a few tokens; return one sentence on how it went.
 
-    What is computed lies beside the file for a moment: a killed process leaves nothing outside the unfinished folder. Too little
-    memory, or a system that starts no engine, is no fault of the file: then the sentence says that it was not run.
+    Too little memory, or a system that starts no engine, is no fault of the file: then the sentence says that it was not run.
+
+    Args:
+        path: the file.
+        folder: an unfinished one, in which what is computed lies for a moment, so that a killed process leaves nothing outside
+            it; None: that of the file.
 
     Raises:
         BadFile: the engine refuses the file, dies of it, or computes NaN or infinity; its chat template takes too much.
     """
-    out = path.with_name("logits.npy")
+    out = (folder or path.parent) / "logits.npy"
     try:
         with Engine() as engine:
             return _decode(engine, path, out)

@@ -56,6 +56,8 @@ class SourceFacts:
     """With `usual` in it; "": not known before it is here."""
     download: int = 0
     """Bytes to be fetched."""
+    held: int = 0
+    """As in `Preview`."""
     ready_made: tuple[ReadyMade, ...] = ()
     """Who offers it as GGUF already."""
     models: Mapping[str, int] = field(default_factory=dict)
@@ -77,11 +79,18 @@ class WayCost:
     """Bytes."""
     made: int = 0
     """Bytes of the file that is made beside the download; 0: the download is the model."""
+    held: int = 0
+    """As in `Preview`."""
 
     @property
     def disk(self) -> int:
         """Bytes that both take together, when the file is made and the download still there."""
         return self.download + self.made
+
+    @property
+    def least(self) -> int:
+        """Bytes at the worst moment where the disk is short: each file of weights is then deleted once it is converted."""
+        return min(self.disk, self.held + self.made) if self.held and self.made else self.disk
 
 
 def ways(facts: SourceFacts, quant: str) -> list[WayCost]:
@@ -91,7 +100,8 @@ def ways(facts: SourceFacts, quant: str) -> list[WayCost]:
         named = quant if quant in maker.files else min(maker.files, key=lambda name: maker.files[name])
         result.append(WayCost(maker, named, maker.files[named]))
     made = 0 if facts.ready else facts.offers.get(quant, 0)
-    return [*result, WayCost(None, quant, facts.offers.get(quant, 0) if facts.ready else facts.download, made)]
+    fetched = facts.offers.get(quant, 0) if facts.ready else facts.download
+    return [*result, WayCost(None, quant, fetched, made, facts.held)]
 
 
 def fitting_way(facts: SourceFacts, quant: str, free_disk: int) -> ReadyMade | None:
@@ -104,9 +114,9 @@ def fitting_way(facts: SourceFacts, quant: str, free_disk: int) -> ReadyMade | N
     """
     own = next((maker for maker in facts.ready_made if maker.own and quant in maker.files), None)
     costs = ways(facts, quant)
-    if own is not None or costs[-1].disk <= free_disk:
+    if own is not None or costs[-1].least <= free_disk:
         return own
-    return next((cost.maker for cost in costs if cost.disk <= free_disk), None)
+    return next((cost.maker for cost in costs if cost.least <= free_disk), None)
 
 
 @dataclass(frozen=True)
@@ -223,7 +233,7 @@ def _of_repository(request: InstallRequest, on_wait: Callable[[], None] | None) 
 
     name = str(request.source)
     previewed = preview(replace(download_request(request), on_wait=on_wait))
-    facts = SourceFacts(request, name, download=previewed.bytes, models=previewed.models)
+    facts = SourceFacts(request, name, download=previewed.bytes, held=previewed.held, models=previewed.models)
     if previewed.quants:
         offers = dict(sorted(previewed.quants.items(), key=lambda offer: -offer[1]))
         facts = replace(facts, offers=offers, usual=previewed.quant, exact=True, ready=True, warnings=previewed.unread)

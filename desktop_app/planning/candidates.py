@@ -95,6 +95,17 @@ def model_of_config(config: Config, checkpoint: Checkpoint | None = None, quants
     return model_of_quantizable(quantizable(blueprint), quants)
 
 
+def bytes_in(quant: str, config: Config) -> int:
+    """Return the bytes of all tensors that a checkpoint has in a quantization, by its configuration alone; 0: not known."""
+    from converter.gguf_writer import aligned
+
+    try:
+        (candidate,) = model_of_config(config, quants=(quant,)).candidates
+    except ZhiyinError:
+        return 0
+    return sum(aligned(tensor.bytes) for tensor in candidate.tensors)
+
+
 def quantizable(blueprint: Blueprint) -> Quantizable:
     """Return what a quantization is chosen for, by a configuration alone."""
     from converter.plan import Quantizable

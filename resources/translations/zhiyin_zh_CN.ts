@@ -572,6 +572,10 @@
         <translation>转换已停止；没有写入任何文件。</translation>
     </message>
     <message>
+        <source>The conversion was stopped; what is converted is kept, and the same command goes on from there.</source>
+        <translation>转换已停止；已转换的部分会保留，下次从这里继续。</translation>
+    </message>
+    <message>
         <source>The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or overflows this type: choose another --quant.</source>
         <translation>转换出的文件已丢弃，因为它算出 NaN 或无穷大；模型文件已损坏，或超出这种类型的范围：请选择别的量化方式。</translation>
     </message>
@@ -590,6 +594,10 @@
     <message>
         <source>The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.</source>
         <translation>无法使用数据文件夹 {path}（{reason}）；请允许写入该文件夹，或将环境变量 ZHIYIN_HOME 设为可写入的文件夹。</translation>
+    </message>
+    <message>
+        <source>The disk has no room for the whole download beside the finished file, so each file of weights is deleted once it is converted.</source>
+        <translation>磁盘放不下整个下载内容和转换结果，因此每个权重文件转换完就会删除。</translation>
     </message>
     <message>
         <source>The disk is full ({reason}); free some room, then try again.</source>
@@ -930,6 +938,10 @@
     <message>
         <source>There is too little free memory for this; close other programs and try again.</source>
         <translation>可用内存太少；请关闭其他程序后重试。</translation>
+    </message>
+    <message>
+        <source>There is too little room for {name} in {folder}, even where each file of weights is deleted once it is converted; free {missing:size} there, choose a smaller --quant, or set ZHIYIN_HOME to a larger disk.</source>
+        <translation>即使每个权重文件转换完就删除，{folder} 的空间也不够存放 {name}；请在那里再腾出 {missing:size}，或选择更小的量化。</translation>
     </message>
     <message>
         <source>There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger disk.</source>
@@ -2496,6 +2508,10 @@
         <translation>{path} 尚未写完；请等它得到正式名称。</translation>
     </message>
     <message>
+        <source>{path} is another file than its host said before; run the same command again.</source>
+        <translation>{path} 与服务器先前所说的不是同一个文件；请重试。</translation>
+    </message>
+    <message>
         <source>{path} is being written by another Zhiyin; wait for it, or choose another name.</source>
         <translation>另一个知音正在写入 {path}；请等它完成，或换一个名称。</translation>
     </message>
@@ -3977,8 +3993,8 @@
         <translation>对话</translation>
     </message>
     <message>
-        <source>Converting it takes {needed} of disk, {free} are free: only a ready-made file fits</source>
-        <translation>转换需要 {needed} 磁盘空间，剩余 {free}：只放得下现成的文件</translation>
+        <source>Download and result take {needed} of disk, {free} are free: fits only ready-made, or converted file by file</source>
+        <translation>下载和转换结果共需 {needed} 磁盘空间，剩余 {free}：只放得下现成的文件，或者逐个文件转换</translation>
     </message>
     <message>
         <source>Get</source>
@@ -4068,8 +4084,8 @@
         <translation>这台电脑放得下</translation>
     </message>
     <message>
-        <source>For {count} more the disk has room only if somebody offers them ready-made.</source>
-        <translation>另有 {count} 个，只有找到现成的文件磁盘才放得下。</translation>
+        <source>For {count} more the disk has room only for a ready-made file, or for converting file by file.</source>
+        <translation>另有 {count} 个，磁盘只放得下现成的文件，或者逐个文件转换。</translation>
     </message>
     <message>
         <source>Get models</source>
@@ -4868,6 +4884,10 @@
     <message>
         <source>Download {download}; {free} are free on the disk.</source>
         <translation>需下载 {download}；磁盘剩余 {free}。</translation>
+    </message>
+    <message>
+        <source>Each file of weights is deleted once it is converted, so {size} are enough.</source>
+        <translation>每个权重文件转换完就会删除，因此 {size} 就够了。</translation>
     </message>
     <message>
         <source>Files</source>
@@ -6154,6 +6174,18 @@
     <message>
         <source>The file is whole. Its checksum is {digest}; its host listed none to compare it with.</source>
         <translation>文件完整。校验和为 {digest}；主机没有列出可以比对的校验和。</translation>
+    </message>
+    <message>
+        <source>This model comes with Zhiyin: it keeps its name and stays.</source>
+        <translation>这个模型随知音附带：名称不能改，也不能移除。</translation>
+    </message>
+    <message>
+        <source>This model is in use; unload it first.</source>
+        <translation>这个模型正在使用；请先卸载。</translation>
+    </message>
+    <message>
+        <source>This model is not loaded.</source>
+        <translation>这个模型没有加载。</translation>
     </message>
     <message>
         <source>Unload</source>

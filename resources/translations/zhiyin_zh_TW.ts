@@ -572,6 +572,10 @@
         <translation>轉換已停止；沒有寫入任何檔案。</translation>
     </message>
     <message>
+        <source>The conversion was stopped; what is converted is kept, and the same command goes on from there.</source>
+        <translation>轉換已停止；已轉換的部分會保留，下次從這裡繼續。</translation>
+    </message>
+    <message>
         <source>The converted file was thrown away, because it computes NaN or infinity; the checkpoint is damaged or overflows this type: choose another --quant.</source>
         <translation>轉換出的檔案已丟棄，因為它算出 NaN 或無窮大；模型檔案已損壞，或超出這種類型的範圍：請選擇別的量化方式。</translation>
     </message>
@@ -590,6 +594,10 @@
     <message>
         <source>The data folder {path} cannot be used ({reason}); set ZHIYIN_HOME to a folder that can be written.</source>
         <translation>無法使用資料資料夾 {path}（{reason}）；請允許寫入該資料夾，或將環境變數 ZHIYIN_HOME 設為可寫入的資料夾。</translation>
+    </message>
+    <message>
+        <source>The disk has no room for the whole download beside the finished file, so each file of weights is deleted once it is converted.</source>
+        <translation>磁碟放不下整個下載內容和轉換結果，因此每個權重檔案轉換完就會刪除。</translation>
     </message>
     <message>
         <source>The disk is full ({reason}); free some room, then try again.</source>
@@ -930,6 +938,10 @@
     <message>
         <source>There is too little free memory for this; close other programs and try again.</source>
         <translation>可用記憶體太少；請關閉其他程式後重試。</translation>
+    </message>
+    <message>
+        <source>There is too little room for {name} in {folder}, even where each file of weights is deleted once it is converted; free {missing:size} there, choose a smaller --quant, or set ZHIYIN_HOME to a larger disk.</source>
+        <translation>即使每個權重檔案轉換完就刪除，{folder} 的空間也不夠存放 {name}；請在那裡再騰出 {missing:size}，或選擇更小的量化。</translation>
     </message>
     <message>
         <source>There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger disk.</source>
@@ -2496,6 +2508,10 @@
         <translation>{path} 尚未寫完；請等它得到正式名稱。</translation>
     </message>
     <message>
+        <source>{path} is another file than its host said before; run the same command again.</source>
+        <translation>{path} 與伺服器先前所說的不是同一個檔案；請重試。</translation>
+    </message>
+    <message>
         <source>{path} is being written by another Zhiyin; wait for it, or choose another name.</source>
         <translation>另一個知音正在寫入 {path}；請等它完成，或換一個名稱。</translation>
     </message>
@@ -3977,8 +3993,8 @@
         <translation>對話</translation>
     </message>
     <message>
-        <source>Converting it takes {needed} of disk, {free} are free: only a ready-made file fits</source>
-        <translation>轉換需要 {needed} 磁碟空間，剩餘 {free}：只放得下現成的檔案</translation>
+        <source>Download and result take {needed} of disk, {free} are free: fits only ready-made, or converted file by file</source>
+        <translation>下載和轉換結果共需 {needed} 磁碟空間，剩餘 {free}：只放得下現成的檔案，或者逐個檔案轉換</translation>
     </message>
     <message>
         <source>Get</source>
@@ -4068,8 +4084,8 @@
         <translation>這台電腦放得下</translation>
     </message>
     <message>
-        <source>For {count} more the disk has room only if somebody offers them ready-made.</source>
-        <translation>另有 {count} 個，只有找到現成的檔案磁碟才放得下。</translation>
+        <source>For {count} more the disk has room only for a ready-made file, or for converting file by file.</source>
+        <translation>另有 {count} 個，磁碟只放得下現成的檔案，或者逐個檔案轉換。</translation>
     </message>
     <message>
         <source>Get models</source>
@@ -4868,6 +4884,10 @@
     <message>
         <source>Download {download}; {free} are free on the disk.</source>
         <translation>需下載 {download}；磁碟剩餘 {free}。</translation>
+    </message>
+    <message>
+        <source>Each file of weights is deleted once it is converted, so {size} are enough.</source>
+        <translation>每個權重檔案轉換完就會刪除，因此 {size} 就夠了。</translation>
     </message>
     <message>
         <source>Files</source>
@@ -6154,6 +6174,18 @@
     <message>
         <source>The file is whole. Its checksum is {digest}; its host listed none to compare it with.</source>
         <translation>檔案完整。校驗和為 {digest}；主機沒有列出可以比對的校驗和。</translation>
+    </message>
+    <message>
+        <source>This model comes with Zhiyin: it keeps its name and stays.</source>
+        <translation>這個模型隨知音附帶：名稱不能改，也不能移除。</translation>
+    </message>
+    <message>
+        <source>This model is in use; unload it first.</source>
+        <translation>這個模型正在使用；請先卸載。</translation>
+    </message>
+    <message>
+        <source>This model is not loaded.</source>
+        <translation>這個模型沒有載入。</translation>
     </message>
     <message>
         <source>Unload</source>

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.kill_everything [--kills 15] [--seed 1] [--folder FOLDER] [KIND ...]
 
-Kinds: convert, pull, import, engine, window; crowd (8 and 16 processes at once on one data folder and one target); disk-full and
-read-only (on a file system in memory, which only root can mount). Every fall is printed with its seed, and the exit code is 1.
+Kinds: convert, pull, import, engine, window; crowd (8 and 16 processes at once on one data folder and one target); disk-full,
+short-disk and read-only (on a file system in memory, which only root can mount). Every fall is printed with its seed, and the
+exit code is 1.
 """
 
 from __future__ import annotations
@@ -26,14 +27,20 @@ from pathlib import Path
 import psutil
 
 from converter.atomic_write import is_unfinished
+from converter.hub.manifest import write_manifest
 from desktop_app.chat.history import History
 from tests.benchmarks.bench_convert import write_vocabulary
 from tests.support.checkpoints import write_checkpoint
 from tests.support.hub_server import HubServer, Repository
 from tests.support.random_llama import random_llama
+from tests.support.sharded_models import VOCABULARY, repository_of, sharded_source
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "tiny/Tea-Chat"
+SHARDED = "org/Tea"
+_SPARE = 64 * 1024 * 1024
+"""Bytes of a disk that downloads leave free."""
+_SMALL_FILES = 4 * 1024 * 1024
 _CHILDREN_END = 15.0
 """Seconds that the children of a killed process get for their end."""
 _CAUGHT = ("Traceback", "faulthandler", "Fatal Python error")
@@ -431,6 +438,36 @@ def full_disk(world: World, kills: int) -> None:
             world.must("models", "import", str(home / "keep.gguf"), home=home)
 
 
+def short_disk(world: World, kills: int) -> None:
+    """`pull` onto a disk with room for what the plan says, which is less than the download and its result."""
+    model = random_llama(5, hidden_size=1024, intermediate_size=2816, num_hidden_layers=3, **VOCABULARY)
+    source = sharded_source(world.folder / "org--Tea", model, 6)
+    weights = [path.stat().st_size for path in source.glob("*.safetensors")]
+    world.server.repositories[SHARDED] = repository_of(source)
+    write_manifest(source, {"repository": SHARDED, "page": f"{world.server.endpoint}/{SHARDED}"})
+    right = world.folder / "right-sharded.gguf"
+    world.must("convert", str(source), "--quant", "Q8_0", "--out", str(right), "--threads", "1")
+    world.right[SHARDED] = digest(right)
+    said = right.stat().st_size + 2 * max(weights) + _SPARE
+    if said + _SMALL_FILES > right.stat().st_size + sum(weights) + _SPARE:
+        world.fall("short disk: it has room for everything")
+    pull = ("pull", SHARDED, "--quant", "Q8_0", "--endpoint", world.server.endpoint, "--threads", "1")
+    with small_disk(world.folder / "short", str(said + _SMALL_FILES)) as disk:
+        home = disk / "home"
+        home.mkdir()
+        for _ in range(kills):
+            ended = world.kill(world.start(*pull, home=home), 4.0)
+            if ended.code > 0:
+                world.fall(f"short disk: {ended.errors}")
+            world.check("short disk", home)
+        world.must(*pull, home=home)
+        models = world.check("short disk", home)
+        if not any(path.is_relative_to(home) for path in models.values()):
+            world.fall("short disk: no model")
+        if list(home.rglob("*.part")) or list(home.rglob("*.safetensors")):
+            world.fall("short disk: weights are left")
+
+
 def fill(disk: Path, free: int) -> None:
     """Leave so many bytes."""
     with (disk / "filling").open("wb") as file, suppress(OSError):
@@ -484,9 +521,10 @@ KINDS: dict[str, Callable[[World, int], None]] = {
     "window": kill_windows,
     "crowd": crowd,
     "disk-full": full_disk,
+    "short-disk": short_disk,
     "read-only": read_only,
 }
-_MOUNTING = ("disk-full", "read-only")
+_MOUNTING = ("disk-full", "short-disk", "read-only")
 
 
 def run(kind: str, kills: int, seed: int, folder: Path) -> World:

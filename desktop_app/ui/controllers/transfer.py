@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from desktop_app.ui.bridges.history_bridge import HistoryBridge
 from desktop_app.ui.chat.chat_session import ChatSession
 from desktop_app.ui.i18n.formats import number
-from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.i18n.sentences import paragraph, translated
 
 if TYPE_CHECKING:
     from desktop_app.chat.imports.work import Imported
@@ -64,7 +64,7 @@ class TransferController(QObject):
             sentences.append(
                 self.tr("{count} are damaged and were left out.").format(count=number(imported.unreadable, 0))
             )
-        self.ended.emit(" ".join(sentences), True)
+        self.ended.emit(paragraph(sentences), True)
 
     def _failed(self, error: Exception) -> None:
         self.ended.emit(translated(error), False)

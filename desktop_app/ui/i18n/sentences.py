@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QLocale
@@ -14,6 +14,7 @@ from models.sentence import Sentence, SentenceFormatter
 from models.system_errors import as_zhiyin_error
 
 _COMMAND = re.compile("`([^`]+)`")
+_FULL_WIDTH = "。！？"
 CONTEXT = ""
 """Where the .ts file has the core's templates: Qt's tool writes those there that it finds in calls outside of Qt's classes."""
 
@@ -25,6 +26,14 @@ def translated(sentence: Sentence | Exception) -> str:
     if words == source.template:  # there is no translation: English
         words = WINDOW_WORDS.get(words, words)
     return _WindowFormatter().fill(without_marks(words), source.values)
+
+
+def paragraph(sentences: Iterable[str]) -> str:
+    """Return sentences one behind the other: a Chinese full stop brings its own space."""
+    text = ""
+    for sentence in sentences:
+        text += ("" if text.endswith((*_FULL_WIDTH,)) else " ") + sentence if text else sentence
+    return text
 
 
 def without_marks(words: str) -> str:

@@ -98,6 +98,17 @@ WINDOW_WORDS = {
     "There is too little room for {name} in {folder}; free {missing:size} there, or set ZHIYIN_HOME to a larger disk.": (
         "There is too little room for {name} in {folder}; free {missing:size} there."
     ),
+    "There is too little room for {name} in {folder}, even where each file of weights is deleted once it is converted; free "
+    "{missing:size} there, choose a smaller --quant, or set ZHIYIN_HOME to a larger disk.": (
+        "There is too little room for {name} in {folder}, even where each file of weights is deleted once it is converted; free "
+        "{missing:size} there, or choose a smaller quantization."
+    ),
+    "The conversion was stopped; what is converted is kept, and the same command goes on from there.": (
+        "The conversion was stopped; what is converted is kept, and the next try goes on from there."
+    ),
+    "{path} is another file than its host said before; run the same command again.": (
+        "{path} is another file than its host said before; try again."
+    ),
     "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: run the same command again and it goes on from "
     "there.": (
         "{name} stopped at {have} of {size} bytes ({reason}); what came is kept: try again, and it goes on from there."

@@ -93,7 +93,8 @@ def shortage(offer: CatalogueOffer, free_disk: int | None) -> str:
         return ""
     if room == "ready_made":
         text = QCoreApplication.translate(
-            "Catalogue", "Converting it takes {needed} of disk, {free} are free: only a ready-made file fits"
+            "Catalogue",
+            "Download and result take {needed} of disk, {free} are free: fits only ready-made, or converted file by file",
         )
     else:
         text = QCoreApplication.translate("Catalogue", "{needed} of disk needed, {free} free")

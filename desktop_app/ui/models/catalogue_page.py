@@ -14,6 +14,7 @@ from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.jobs import ConversionJob
 from desktop_app.ui.bridges.search_bridge import SearchBridge
+from desktop_app.ui.i18n.sentences import paragraph
 from desktop_app.ui.models.catalogue_labels import search_text
 from desktop_app.ui.models.catalogue_list import CatalogueList, Row
 from desktop_app.ui.models.hub_results import HubResults
@@ -228,16 +229,20 @@ class CataloguePage(QWidget):
         overview = self._overview or Overview([])
         offers = [offer for offer in overview.offers if self._is_searched(offer)]
         text = self.tr("{count} of {total} models fit this computer now. They are converted here, after the download.")
-        words = text.format(count=sum(map(overview.fits, offers)), total=len(offers))
+        sentences = [text.format(count=sum(map(overview.fits, offers)), total=len(offers))]
         conditional = sum(map(overview.may_fit, offers)) - sum(map(overview.fits, offers))
         if conditional:
-            text = self.tr("For {count} more the disk has room only if somebody offers them ready-made.")
-            words += " " + text.format(count=conditional)
-        if not overview.measured:
-            words += " " + self.tr(
-                "Other programs kept this computer too busy to measure its speed, so the smallest models come first."
+            text = self.tr(
+                "For {count} more the disk has room only for a ready-made file, or for converting file by file."
             )
-        return words
+            sentences.append(text.format(count=conditional))
+        if not overview.measured:
+            sentences.append(
+                self.tr(
+                    "Other programs kept this computer too busy to measure its speed, so the smallest models come first."
+                )
+            )
+        return paragraph(sentences)
 
     def _words_for_nothing(self) -> str:
         if self._search.text().strip():

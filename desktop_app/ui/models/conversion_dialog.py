@@ -31,7 +31,7 @@ from desktop_app.planning.footprint import RunShape, uses_graph_runner
 from desktop_app.quality.chunks import CONTEXT
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import number, size
-from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.i18n.sentences import paragraph, translated
 from desktop_app.ui.models.calibration_choice import CalibrationChoice
 from desktop_app.ui.models.fit import (
     COLOURS,
@@ -460,9 +460,18 @@ class ConversionDialog(FittingDialog):
         meanwhile = self._calibration_disk(quant) if self._calibration.chosen is not None else None
         enough = fetched + made + (meanwhile or 0) <= free
         words = text.format(download=size(fetched), size=size(made), free=size(free))
+        if not enough and self._goes_file_by_file(quant) and fetched and made and facts.held + made <= free:
+            text = self.tr("Each file of weights is deleted once it is converted, so {size} are enough.")
+            return paragraph((words, text.format(size=size(facts.held + made)))), True
         if not enough:
-            words = f"{words} " + self._other_way(facts, quant, free)
+            words = paragraph((words, self._other_way(facts, quant, free)))
         return words, enough
+
+    def _goes_file_by_file(self, quant: str) -> bool:
+        """Tell whether the checkpoint is read once only, so that its files need not be here together."""
+        facts = self._facts
+        once = quant != _MEASURED and self._calibration.chosen is None and not self._request.lora
+        return once and facts is not None and facts.held > 0
 
     def _other_way(self, facts: SourceFacts, quant: str, free: int) -> str:
         """Say what can be done where the disk has too little room."""

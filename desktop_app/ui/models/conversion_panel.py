@@ -21,7 +21,7 @@ from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.jobs import ConversionJob
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import duration, number, size
-from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.i18n.sentences import paragraph, translated
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import IconButton
 from desktop_app.ui.widgets.restyling import restyle
@@ -229,7 +229,7 @@ class ConversionCard(QFrame):
             return self.tr("It is ready.")
         checked = self.tr("Checked: all {count} tensors are as they should be.").format(count=made.verification.tensors)
         smoke = () if made.verification.smoke_load is None else (made.verification.smoke_load,)
-        return " ".join((checked, *map(translated, (*smoke, *made.warnings))))
+        return paragraph((checked, *map(translated, (*smoke, *made.warnings))))
 
     def _progress_words(self, progress: Progress) -> str:
         if progress.phase == "calibrating":

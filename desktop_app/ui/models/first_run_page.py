@@ -9,6 +9,7 @@ from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.first_run import FirstRun, Suggestion
 from desktop_app.system.hardware import Hardware
 from desktop_app.ui.i18n.formats import duration, number, size
+from desktop_app.ui.i18n.sentences import paragraph
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.catalogue_labels import everything
 from desktop_app.ui.models.fit import speed_words
@@ -119,14 +120,14 @@ class FirstRunPage(CentredPage):
         if not first_run.suggestions:
             return self.tr("No model fits this computer now; close other programs, or choose a smaller context.")
         rate = self.tr("{count} Mbit/s").format(count=number(first_run.rate / _MEGABIT, 0))
-        text = (
+        times = (
             self.tr("Times at the rate of your last download ({rate}).")
             if first_run.rate_measured
             else self.tr("Times for a connection of {rate}.")
         ).format(rate=rate)
-        if not first_run.speed_measured:
-            text += " " + self.tr("Other programs kept this computer too busy to measure its speed.")
-        return text
+        if first_run.speed_measured:
+            return times
+        return paragraph((times, self.tr("Other programs kept this computer too busy to measure its speed.")))
 
 
 class _Card(QFrame):

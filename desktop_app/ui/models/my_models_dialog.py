@@ -155,8 +155,19 @@ class MyModelsDialog(FittingDialog):
         self._rename.setEnabled(facts is not None and not facts.model.starter and not in_use)
         self._unload.setEnabled(in_use)
         self._remove.setEnabled(model is not None and not model.starter)
+        self._say_why_not(model, in_use=in_use)
         self._words.setText("" if facts is None else "\n".join(self._lines(facts)))
         self.fit()
+
+    def _say_why_not(self, model: InstalledModel | None, *, in_use: bool) -> None:
+        """Give the buttons that are not enabled their reason."""
+        starter = model is not None and model.starter
+        comes_with = self.tr("This model comes with Zhiyin: it keeps its name and stays.")
+        self._rename.setToolTip(
+            comes_with if starter else self.tr("This model is in use; unload it first.") if in_use else ""
+        )
+        self._remove.setToolTip(comes_with if starter else "")
+        self._unload.setToolTip("" if in_use or model is None else self.tr("This model is not loaded."))
 
     def _lines(self, facts: ModelFacts) -> list[str]:
         model = facts.model

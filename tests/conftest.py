@@ -20,6 +20,7 @@ from desktop_app.paths import speed_file
 from desktop_app.planning.speed import keep_speed, known_speed, measure
 from desktop_app.system.threads import usual_threads
 from tests.support.checkpoints import checkpoint_of_gguf, outline_of_gguf
+from tests.support.trash import use_bin
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 prepare_environment()  # for the runners that tests load without the engine process
@@ -86,6 +87,7 @@ def data_home(homes: Iterator[Path], measured_speed: bytes, monkeypatch: pytest.
     monkeypatch.setenv(
         "PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring"
     )  # the user's own keys are not for tests
+    use_bin(home / "share", monkeypatch)
     reports._reports.__init__()  # type: ignore[misc]  # what earlier tests left there is not said in this one
     return home
 

@@ -18,7 +18,7 @@ from tests.test_architecture import ROOT, modules, name_of, packages_of
 
 HEAVY = {
     *("asyncio", "gguf", "httpx2", "llama_cpp", "markdown_it", "ml_dtypes", "numpy"),
-    *("psutil", "pygments", "sentencepiece", "yaml"),
+    *("psutil", "pygments", "send2trash", "sentencepiece", "yaml"),
 }
 QT = {"PySide6"}
 WORKING = {"filelock", "msgspec", "sqlite3"}

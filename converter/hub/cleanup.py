@@ -6,7 +6,7 @@ models themselves, stay, and so does the note: it knows which models came from t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,9 @@ from converter.hub.selection import is_small
 from models.errors import BadFile, ZhiyinError
 from models.system_errors import cannot_write
 from models.system_reasons import system_reason
+
+Discard = Callable[[Iterable[Path]], None]
+"""Takes files away."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def delete_download(kept: KeptDownload) -> None:
             name=kept.name,
             path=kept.folder,
         )
-    _delete_all(kept.folder, kept.repository, kept.files)
+    _delete_all(kept.folder, kept.repository, kept.files, delete_files)
 
 
 def fetched_folder(model: Path, downloads: Path) -> Path | None:
@@ -82,18 +85,19 @@ def fetched_folder(model: Path, downloads: Path) -> Path | None:
     return folder if any((folder / name).resolve() == model.resolve() for name in noted) else None
 
 
-def delete_fetched(folder: Path, files: Iterable[Path]) -> None:
+def delete_fetched(folder: Path, files: Iterable[Path], discard: Discard | None = None) -> None:
     """Delete a GGUF model that was fetched, and what lies beside it where that is of no use any more.
 
     Args:
         folder: what `fetched_folder` returned.
         files: the model's parts, in that folder.
+        discard: takes files away; None: `delete_files`.
 
     Raises:
         ZhiyinError: another process uses the folder, or the system refuses; what is left stays noted.
     """
     origin = read_origin(folder)
-    _delete_all(folder, folder.name if origin is None else origin.repository, files)
+    _delete_all(folder, folder.name if origin is None else origin.repository, files, discard or delete_files)
     delete_rest(folder)
 
 
@@ -109,7 +113,8 @@ def delete_rest(folder: Path) -> None:
         if _is_of_use(folder):
             return
         for name in filter(partial(_uses_graph_runner, folder), verified_files(read_manifest(folder))):
-            _delete(folder, folder / name)
+            delete_files([folder / name])
+            forget_files(folder, [folder / name])
         (folder / NOTE).unlink(missing_ok=True)
         for path in sorted(folder.rglob("*"), reverse=True):
             with suppress(OSError):  # a file, or a folder with files
@@ -140,11 +145,12 @@ def forget_files(folder: Path, files: Iterable[Path]) -> None:
         write_manifest(folder, note | {"files": kept})
 
 
-def _delete_all(folder: Path, repository: str, files: Iterable[Path]) -> None:
+def _delete_all(folder: Path, repository: str, files: Iterable[Path], discard: Discard) -> None:
     try:
         with alone(folder, repository):
             for file in files:
-                _delete(folder, file)
+                discard([file])
+                forget_files(folder, [file])
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -177,8 +183,3 @@ def _uses_graph_runner(folder: Path, name: str) -> bool:
     path = (folder / name).resolve()
     inside = path.is_relative_to(root) and path == root / name
     return inside and path.is_file() and not is_named_gguf(path)
-
-
-def _delete(folder: Path, file: Path) -> None:
-    delete_files([file])
-    forget_files(folder, [file])

@@ -31,8 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print the facts as JSON")
     actions.add_parser("list", parents=[shared], help="list the installed models (the default)")
-    for name, help_text in (("info", "show a model's metadata"), ("remove", "remove a model")):
-        add_model(actions.add_parser(name, parents=[shared], help=help_text))
+    add_model(actions.add_parser("info", parents=[shared], help="show a model's metadata"))
+    remover = actions.add_parser("remove", parents=[shared], help="move a model to the system's bin")
+    add_model(remover)
+    remover.add_argument("--delete", action="store_true", help="delete it for good")
     add_set(actions.add_parser("set", parents=[shared], help="set what counts for one model alone, or show it"))
     add_rename(actions.add_parser("rename", parents=[shared], help="give a model another name"))
     importer = actions.add_parser("import", parents=[shared], help="add a GGUF file where it lies")
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "info":
         _info(library, arguments)
     elif arguments.action == "remove":
-        _remove(library, arguments.model)
+        _remove(library, arguments.model, for_good=arguments.delete)
     elif arguments.action == "set":
         set_values(library, arguments)
     elif arguments.action == "rename":
@@ -77,12 +79,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _remove(library: Library, name: str) -> None:
+def _remove(library: Library, name: str, *, for_good: bool) -> None:
     model = ask_which(lambda: library.find_installed(name))
     removal = library.removal(model)
     frees = removal.frees
-    library.remove(removal)
-    what = f"{human_bytes(frees)} are free again" if removal.files else f"its file {visible(str(model.path))} stays"
+    library.remove(removal, for_good=for_good)
+    what = f"its file {visible(str(model.path))} stays"
+    if removal.files and for_good:
+        what = f"{human_bytes(frees)} are free again"
+    elif removal.files:
+        what = f"it is in the system's bin, and {human_bytes(frees)} are free again when that is emptied"
     if isinstance(model, BrokenModel) and not removal.files:
         what = "its file was gone" if not model.path.exists() else what
     say(f"Removed {model.name}; {what}.")

@@ -137,9 +137,9 @@ class Library:
         """Return what it would mean to remove a model: files of ours are deleted, and the user's own ones stay."""
         return plan_removal(model, self._folder)
 
-    def remove(self, removal: Removal, *, with_download: bool = False) -> None:
-        """Take a model off the list and delete the files that are named."""
-        remove_model(removal, self._imported, with_download=with_download)
+    def remove(self, removal: Removal, *, with_download: bool = False, for_good: bool = False) -> None:
+        """Take a model off the list and its files away, as `removal.remove` does."""
+        remove_model(removal, self._imported, with_download=with_download, for_good=for_good)
         forget_model(removal.model.identifier)
 
     def _only(self, name: str, matches: Sequence[Entry], listing: Listing, also: Sequence[str]) -> InstalledModel:

@@ -16,6 +16,7 @@ from converter.hub.cleanup import (
     kept_downloads,
 )
 from converter.hub.manifest import converted_from
+from desktop_app.library.bin import into_bin
 from desktop_app.library.file_names import exists, is_same
 from desktop_app.library.imported_files import ImportedFiles
 from desktop_app.library.installed_model import BrokenModel, Entry
@@ -67,26 +68,29 @@ def plan_removal(model: Entry, folder: Path) -> Removal:
     return Removal(model, files, next(made_of, None))
 
 
-def remove(removal: Removal, imported: ImportedFiles, *, with_download: bool = False) -> None:
-    """Delete the files that are named, and take the model off the list.
+def remove(removal: Removal, imported: ImportedFiles, *, with_download: bool = False, for_good: bool = False) -> None:
+    """Move the files that are named to the system's bin, or delete them, and take the model off the list.
 
     Args:
         removal: of which model.
         imported: the files that are on the list though they lie elsewhere.
-        with_download: delete the checkpoint too that it was made of.
+        with_download: delete the checkpoint too that it was made of, which its host still has.
+        for_good: delete the files.
 
     Raises:
+        NoBin: the system has no bin for them.
         ZhiyinError: the system refuses, or another process uses the download.
     """
+    discard = delete_files if for_good else into_bin
     if with_download and removal.download is not None:
         delete_download(removal.download)  # before the model, without which it would be the only copy
     path = removal.model.path
     fetched = fetched_folder(path, downloads_folder())
     same = {entry for entry in imported.paths() if entry == path or is_same(entry, path)}
     if removal.files and fetched is not None:
-        delete_fetched(fetched, removal.files)
+        delete_fetched(fetched, removal.files, discard)
     else:
-        delete_files(removal.files)
+        discard(removal.files)
     for folder in downloads_folder().glob("*"):  # the folder may be missing
         if path in converted_from(folder):
             delete_rest(folder)

@@ -39,7 +39,7 @@ class Dialogs(QObject):
     """The assistant of a new chat; None: none."""
     removal_asked = Signal(object)
     """An `Entry`."""
-    removal_agreed = Signal(object, bool)
+    removal_agreed = Signal(object, bool, bool)
     """What removes a model, a `Removal`, and whether its download goes too."""
     tools_changed = Signal()
     """Other MCP servers are there, or are on."""
@@ -174,11 +174,11 @@ class Dialogs(QObject):
 
         self._open(TrashDialog(self._services.chats, self._window))
 
-    def removal(self, removal: Removal, in_use: bool) -> None:
-        """Ask whether a model is to be removed."""
+    def removal(self, removal: Removal, in_use: bool, bin_failed: str) -> None:
+        """Ask whether a model is to be removed; `bin_failed` as in `RemovalQuestion`."""
         from desktop_app.ui.models.removal_question import RemovalQuestion
 
-        question = RemovalQuestion(removal, self._window, in_use=in_use)
+        question = RemovalQuestion(removal, self._window, in_use=in_use, bin_failed=bin_failed)
         question.agreed.connect(partial(self.removal_agreed.emit, removal))
         question.open()
 

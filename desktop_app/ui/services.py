@@ -154,6 +154,7 @@ class Services(QObject):
         on_failed: Callable[[Exception], None],
         *,
         with_download: bool,
+        for_good: bool,
     ) -> None:
         """Remove a model; one that is in use is unloaded first, and another one loaded in its place."""
         model = removal.model
@@ -174,7 +175,7 @@ class Services(QObject):
             on_failed(error)
 
         def remove() -> None:
-            self.library.remove(removal, removed, failed, with_download=with_download)
+            self.library.remove(removal, removed, failed, with_download=with_download, for_good=for_good)
 
         if in_use:
             self.models.unload(remove)

@@ -2076,6 +2076,10 @@
         <translation>llama.cpp 无法加载 {path}（{reason}）；请重新转换或下载。</translation>
     </message>
     <message>
+        <source>{path} cannot be moved to the system&apos;s bin ({reason}) and stays; `zhiyin models remove --delete` deletes it for good.</source>
+        <translation>{path} 无法移到系统回收站（{reason}），仍在原处。</translation>
+    </message>
+    <message>
         <source>{path} cannot be opened, because too many files are open here; close other programs.</source>
         <translation>打开的文件过多，{path} 无法打开；请关闭其他程序。</translation>
     </message>
@@ -6574,6 +6578,10 @@
         <translation>模型没有移除。{reason}</translation>
     </message>
     <message>
+        <source>{name} is in the system&apos;s bin.</source>
+        <translation>{name} 已移到系统回收站。</translation>
+    </message>
+    <message>
         <source>{name} was removed.</source>
         <translation>已移除 {name}。</translation>
     </message>
@@ -6581,12 +6589,20 @@
 <context>
     <name>RemovalQuestion</name>
     <message>
+        <source>Delete for good</source>
+        <translation>彻底删除</translation>
+    </message>
+    <message>
         <source>Delete the download too that it was made of ({size})</source>
         <translation>同时删除转换它所用的下载文件（{size}）</translation>
     </message>
     <message>
-        <source>It is deleted from this computer, which frees {size}. Your chats stay.</source>
-        <translation>它会从这台电脑上删除，可以腾出 {size} 空间。聊天记录会保留。</translation>
+        <source>Deleting it frees {size}. Your chats stay.</source>
+        <translation>删除后腾出 {size}。聊天不受影响。</translation>
+    </message>
+    <message>
+        <source>From the bin it can be had back; {size} are free again when that is emptied, or when the model is deleted for good. Your chats stay.</source>
+        <translation>从回收站可以找回；清空回收站或彻底删除模型后，才会腾出 {size}。聊天不受影响。</translation>
     </message>
     <message>
         <source>It is in use, and is unloaded first.</source>
@@ -6603,6 +6619,10 @@
     <message>
         <source>Keep</source>
         <translation>保留</translation>
+    </message>
+    <message>
+        <source>Move to the bin</source>
+        <translation>移到回收站</translation>
     </message>
     <message>
         <source>Remove</source>

@@ -2076,6 +2076,10 @@
         <translation>llama.cpp 無法載入 {path}（{reason}）；請重新轉換或下載。</translation>
     </message>
     <message>
+        <source>{path} cannot be moved to the system&apos;s bin ({reason}) and stays; `zhiyin models remove --delete` deletes it for good.</source>
+        <translation>{path} 無法移到系統資源回收筒（{reason}），仍在原處。</translation>
+    </message>
+    <message>
         <source>{path} cannot be opened, because too many files are open here; close other programs.</source>
         <translation>開啟的檔案過多，{path} 無法開啟；請關閉其他程式。</translation>
     </message>
@@ -6574,6 +6578,10 @@
         <translation>模型沒有移除。{reason}</translation>
     </message>
     <message>
+        <source>{name} is in the system&apos;s bin.</source>
+        <translation>{name} 已移到系統資源回收筒。</translation>
+    </message>
+    <message>
         <source>{name} was removed.</source>
         <translation>已移除 {name}。</translation>
     </message>
@@ -6581,12 +6589,20 @@
 <context>
     <name>RemovalQuestion</name>
     <message>
+        <source>Delete for good</source>
+        <translation>永久刪除</translation>
+    </message>
+    <message>
         <source>Delete the download too that it was made of ({size})</source>
         <translation>同時刪除轉換它所用的下載檔案（{size}）</translation>
     </message>
     <message>
-        <source>It is deleted from this computer, which frees {size}. Your chats stay.</source>
-        <translation>它會從這台電腦上刪除，可以騰出 {size} 空間。聊天記錄會保留。</translation>
+        <source>Deleting it frees {size}. Your chats stay.</source>
+        <translation>刪除後騰出 {size}。聊天不受影響。</translation>
+    </message>
+    <message>
+        <source>From the bin it can be had back; {size} are free again when that is emptied, or when the model is deleted for good. Your chats stay.</source>
+        <translation>從資源回收筒可以找回；清空資源回收筒或永久刪除模型後，才會騰出 {size}。聊天不受影響。</translation>
     </message>
     <message>
         <source>It is in use, and is unloaded first.</source>
@@ -6603,6 +6619,10 @@
     <message>
         <source>Keep</source>
         <translation>保留</translation>
+    </message>
+    <message>
+        <source>Move to the bin</source>
+        <translation>移到資源回收筒</translation>
     </message>
     <message>
         <source>Remove</source>

@@ -110,11 +110,12 @@ class LibraryBridge(QObject):
         on_failed: Callable[[Exception], None],
         *,
         with_download: bool,
+        for_good: bool,
     ) -> None:
         """Remove a model as `Library.remove` does; the list is new when this is done."""
 
         def remove() -> Listing:
-            self._library.remove(removal, with_download=with_download)
+            self._library.remove(removal, with_download=with_download, for_good=for_good)
             return self._read()
 
         def listed(listing: Listing) -> None:

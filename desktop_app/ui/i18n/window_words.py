@@ -116,6 +116,9 @@ WINDOW_WORDS = {
     "{path} cannot be written: {reason}; choose another --out.": (
         "{path} cannot be written: {reason}; free some room, and allow writing there."
     ),
+    "{path} cannot be moved to the system's bin ({reason}) and stays; `zhiyin models remove --delete` deletes it for good.": (
+        "{path} cannot be moved to the system's bin ({reason}) and stays."
+    ),
     "There is too little room for {path}; free {missing:size} there, choose another --out or a smaller --quant.": (
         "There is too little room for {path}; free {missing:size} there, or choose a smaller quantization."
     ),

@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 
 from desktop_app import cli
+from desktop_app.paths import models_folder
 from tests.support.checkpoints import write_checkpoint
 from tests.support.commands import without_display, zhiyin
 from tests.support.efforts import SAID, effort_model
 from tests.support.random_llama import random_llama
+from tests.support.trash import in_bin
 
 ROOT = Path(__file__).parents[3]
 STARTER = "SmolLM2-135M-Instruct"
@@ -71,8 +73,33 @@ def test_removing_a_split_model_removes_all_its_files(data_home: Path, tmp_path:
     options = ("--tokenizer", "none", "--quant", "F32", "--split-max-size", "100K", "--out", str(out))
     first = zhiyin("convert", str(checkpoint), *options).stdout.splitlines()[0]
     assert len(list(out.parent.glob("mine-0*.gguf"))) > 1
-    assert zhiyin("models", "remove", Path(first).stem).returncode == 0
+    names = {path.name for path in out.parent.glob("*.gguf")}
+    done = zhiyin("models", "remove", Path(first).stem)
+    assert done.returncode == 0
+    assert "is in the system's bin, and" in done.stderr
     assert not list(out.parent.glob("*.gguf"))
+    assert in_bin() == names
+
+
+def test_a_model_is_deleted_for_good_where_that_is_wanted(starter_gguf: Path) -> None:
+    path = models_folder() / "mine.gguf"
+    path.write_bytes(starter_gguf.read_bytes())
+    done = zhiyin("models", "remove", "mine", "--delete")
+    assert done.returncode == 0
+    assert "are free again" in done.stderr
+    assert "bin" not in done.stderr
+    assert (path.exists(), in_bin()) == (False, set())
+
+
+def test_without_a_bin_nothing_is_removed(starter_gguf: Path, data_home: Path) -> None:
+    path = models_folder() / "mine.gguf"
+    path.write_bytes(starter_gguf.read_bytes())
+    (data_home / "share").write_text("no folder")
+    done = zhiyin("models", "remove", "mine")
+    assert done.returncode == 1
+    assert "cannot be moved to the system's bin" in done.stderr
+    assert "--delete" in done.stderr
+    assert path.exists()
 
 
 def test_importing_a_text_file_is_refused(tmp_path: Path) -> None:

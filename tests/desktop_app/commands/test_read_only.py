@@ -82,9 +82,10 @@ def test_reading_goes_on_and_writing_is_refused(home: Path, starter_gguf: Path, 
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
         assert str(home) in done.stderr
     if (home / "models" / "mine.gguf").exists():
-        done = _zhiyin(home, "models", "remove", "mine")
-        assert done.returncode == 1
-        assert "cannot be deleted" in done.stderr
+        for more, words in (((), "cannot be moved to the system's bin"), (("--delete",), "cannot be deleted")):
+            done = _zhiyin(home, "models", "remove", "mine", *more)
+            assert done.returncode == 1
+            assert words in done.stderr
     assert sorted(home.parent.rglob("*")) == before
 
 

@@ -20,6 +20,7 @@ from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
 from tests.desktop_app.ui.models.test_models import a_copy, actions, model_name
 from tests.support.hub_server import HubServer, Repository
+from tests.support.trash import in_bin, no_bin
 from tests.support.window import LONG, Person
 
 STARTER = "SmolLM2-135M-Instruct"
@@ -45,21 +46,41 @@ def test_the_model_in_use_is_unloaded_and_deleted(open_window: OpenWindow, start
     person.wait(lambda: model_name(person) == "mine" and person.model_state == "ready")
     question = ask_to_remove(person, "mine")
     assert question.text() == "Remove mine?"
-    assert f"frees {size(path.stat().st_size)}" in question.informativeText()
+    assert f"{size(path.stat().st_size)} are free again when that is emptied" in question.informativeText()
     assert "is unloaded first" in question.informativeText()
     answer(person, "Keep")
     assert model_name(person) == "mine"
     person.send(LONG)
     person.wait(lambda: len(person.messages[-1][1]) > 20)
     ask_to_remove(person, "mine")
-    answer(person, "Remove")
+    answer(person, "Move to the bin")
     person.wait(lambda: model_name(person) == STARTER and person.model_state == "ready")
     assert not path.exists()
-    assert "mine was removed." in person.sentences()
+    assert in_bin() == {"mine.gguf"}
+    assert "mine is in the system's bin." in person.sentences()
     assert person.services.chats.list.path[-1].state == "stopped"
     assert "Remove a model" not in actions(person), "the starter stays"
     person.services.settings.max_tokens = 4
     assert person.ask("Hello")
+
+
+def test_where_there_is_no_bin_a_final_removal_is_asked_for(
+    open_window: OpenWindow, starter_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = models_folder() / "mine.gguf"
+    shutil.copy(starter_gguf, path)
+    person = open_window(model=STARTER)
+    person.wait(lambda: person.model_state == "ready")
+    no_bin(monkeypatch)
+    ask_to_remove(person, "mine")
+    answer(person, "Move to the bin")
+    person.wait(lambda: person.window.findChild(RemovalQuestion) is not None)
+    question = person.find(RemovalQuestion)
+    assert "cannot be moved to the system's bin (Permission denied)" in question.informativeText()
+    assert {button.text() for button in question.buttons()} == {"Delete for good", "Keep"}
+    assert path.exists()
+    answer(person, "Delete for good")
+    person.wait(lambda: not path.exists())
 
 
 def test_a_model_that_is_gone_can_be_taken_off_the_list(person: Person, starter_gguf: Path, tmp_path: Path) -> None:
@@ -102,7 +123,7 @@ def test_what_was_fetched_goes_too(open_window: OpenWindow, starter_gguf: Path, 
         jobs = [person.services.conversions.start(*what) for what in (("a/ready",), ("tiny/Tea-Chat", "Q8_0"))]
         person.wait(lambda: all(job.is_over for job in jobs))
     assert ask_to_remove(person, "ready").checkBox() is None
-    answer(person, "Remove")
+    answer(person, "Delete for good")
     person.wait(lambda: "ready was removed." in person.sentences())
     assert not list(downloads_folder().rglob("*.gguf"))
     made = models_folder() / "Tea-103K-Chat-Q8_0.gguf"
@@ -114,12 +135,12 @@ def test_what_was_fetched_goes_too(open_window: OpenWindow, starter_gguf: Path, 
     answer(person, "Keep")
     ask_to_remove(person, made.stem)
     with FileLock(weights.parent / LOCK):
-        answer(person, "Remove")
+        answer(person, "Delete for good")
         person.wait(lambda: "The model was not removed. tiny/Tea-Chat is being" in person.sentences())
     assert made.exists()
     assert "Chat now" in person.buttons()
     ask_to_remove(person, made.stem)
-    answer(person, "Remove")
+    answer(person, "Delete for good")
     person.wait(lambda: "Chat now" not in person.buttons())
     assert not made.exists()
     assert not weights.exists()

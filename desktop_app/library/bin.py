@@ -1,0 +1,40 @@
+"""The system's bin: files that are removed can be had back until the user empties it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from converter.hub.cleanup import delete_files
+from models.errors import ZhiyinError
+from models.system_reasons import system_reason
+
+
+class NoBin(ZhiyinError):
+    """There is no bin where the file lies, or it does not take the file."""
+
+    default_code = "no-bin"
+
+
+def into_bin(files: Iterable[Path]) -> None:
+    """Move files into the bin; links, which hold nothing, are deleted.
+
+    Raises:
+        NoBin: the system has none that takes them; those that are left stay.
+        BadFile: a link cannot be deleted.
+    """
+    from send2trash import send2trash  # nothing that starts needs it
+
+    for file in files:
+        if file.is_symlink():
+            delete_files([file])
+            continue
+        try:
+            send2trash(file)
+        except OSError as error:
+            raise NoBin(
+                "{path} cannot be moved to the system's bin ({reason}) and stays; `zhiyin models remove --delete` deletes it for "
+                "good.",
+                path=file,
+                reason=system_reason(error),
+            ) from error

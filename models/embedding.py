@@ -60,6 +60,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Pooling, Prefixes], ...] = (
         Prefixes("Represent this sentence for searching relevant passages: "),
     ),
     (re.compile(r"bge-"), Pooling.CLS, Prefixes()),
+    (re.compile(r"(^|-)gte-(small|base|large)-zh"), Pooling.CLS, Prefixes()),
     (
         re.compile(r"qwen3-embedding"),
         Pooling.LAST,

@@ -111,13 +111,15 @@ def test_every_family_has_an_entry_and_every_entry_a_family(catalogue: Catalogue
 
 def test_what_measures_texts_is_no_chat_model_and_of_the_kind_that_its_configuration_says(catalogue: Catalogue) -> None:
     kinds = {model.name: model.measures for _, model in catalogue.models() if model.measures}
-    assert len(kinds) == 18 and set(kinds.values()) == {"vectors", "ranks"}
+    assert len(kinds) == 26 and set(kinds.values()) == {"vectors", "ranks"}
     for entry, model in catalogue.models():
         assert not (model.chat and model.measures), model.name
-        if entry.family in ("bert", "gemma_embedding"):
+        if entry.family in ("bert", "jina_bert", "gemma_embedding"):
             ranks = blueprint_of(catalogue, str(model.shape)).parameters["pooling_type"] == Pooling.RANK
             assert (model.measures == "ranks") == ranks, model.name
-        assert bool(model.measures) == bool(re.search("embedding|reranker|bge|e5-", model.name.lower())), model.name
+        assert bool(model.measures) == bool(re.search("embedding|reranker|bge|e5-|gte-", model.name.lower())), (
+            model.name
+        )
 
 
 def test_shapes_have_the_parameters_that_are_published(catalogue: Catalogue) -> None:

@@ -73,6 +73,37 @@ def random_bert(seed: int = 0, *, tokens: int, **changes: Any) -> Checkpoint:
     return config, weights
 
 
+def random_jina_bert(seed: int = 0, *, tokens: int, later: bool = False, **changes: Any) -> Checkpoint:
+    """Return a JinaBERT; `later`: as jina-embeddings-v2-base-code is, with norms of queries and keys."""
+    config, weights = random_bert(
+        seed,
+        tokens=tokens,
+        **{
+            "architectures": ["JinaBertForMaskedLM"],
+            "model_type": "bert",
+            "position_embedding_type": "alibi",
+            "feed_forward_type": "geglu",
+            **changes,
+        },
+    )
+    del weights["embeddings.position_embeddings.weight"]
+    draw, hidden, inner = RandomWeights(seed + 1), config["hidden_size"], config["intermediate_size"]
+    for layer in range(config["num_hidden_layers"]):
+        prefix = f"encoder.layer.{layer}."
+        for name in [name for name in weights if name.startswith((f"{prefix}intermediate", f"{prefix}output"))]:
+            del weights[name]
+        both, down = ("up_gated_layer", "down_layer") if later else ("gated_layers", "wo")
+        weights[f"{prefix}mlp.{both}.weight"] = draw.matrix(2 * inner, hidden)
+        weights[f"{prefix}mlp.{down}.weight"], weights[f"{prefix}mlp.{down}.bias"] = (
+            draw.matrix(hidden, inner),
+            draw.bias(hidden),
+        )
+        norms = ("layer_norm_1", "layer_norm_2", "attention.self.layer_norm_q", "attention.self.layer_norm_k")
+        for name in norms if later else ("mlp.layernorm",):
+            weights[f"{prefix}{name}.weight"], weights[f"{prefix}{name}.bias"] = draw.norm(hidden), draw.bias(hidden)
+    return config, weights
+
+
 def wordpiece() -> Tokenizer:
     """Return a tokenizer of BERT's kind."""
     made = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # noqa: S106 - a token of a vocabulary
@@ -115,6 +146,21 @@ def byte_level() -> Tokenizer:
     made.post_processor = processors.TemplateProcessing(
         single="$A <|endoftext|>", special_tokens=[("<|endoftext|>", end)]
     )
+    return made
+
+
+def roberta(*, byte_level: bool) -> Tokenizer:
+    """Return a tokenizer of the kind of jina-embeddings-v2 in other languages: bytes, or words that were apart at spaces."""
+    made = Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106 - a token of a vocabulary
+    made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False) if byte_level else pre_tokenizers.Whitespace()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet() if byte_level else []
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    made.train_from_iterator(_CORPUS, trainer)
+    made.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     return made
 
 

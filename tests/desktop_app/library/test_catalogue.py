@@ -20,12 +20,12 @@ from models.families import family_of
 from tests.desktop_app.planning.test_planner import COMPUTERS, GB, cuda, laptop
 
 BADGES = """
-8 GB laptop           | 0   | 89  | 49 | 56
-16 GB laptop          | 0   | 146 | 26 | 22
-16 GB, 6 GB CUDA      | 68  | 97  | 16 | 13
-16 GB Mac             | 147 | 18  | 7  | 22
-32 GB, 8 + 4 GB CUDA  | 134 | 52  | 5  | 3
-16 GB, integrated GPU | 132 | 25  | 15 | 22
+8 GB laptop           | 0   | 97  | 49 | 56
+16 GB laptop          | 0   | 154 | 26 | 22
+16 GB, 6 GB CUDA      | 76  | 97  | 16 | 13
+16 GB Mac             | 155 | 18  | 7  | 22
+32 GB, 8 + 4 GB CUDA  | 142 | 52  | 5  | 3
+16 GB, integrated GPU | 140 | 25  | 15 | 22
 """
 """Computer -> models that fit on the GPU, fit, are tight, are too large."""
 

@@ -23,9 +23,18 @@ from models.config import Config
 from models.errors import BadFile, UnsupportedModel
 from models.families import family_of
 from models.sentence_modules import read_modules
-from tests.reference import bert, gemma, llama
+from tests.reference import bert, gemma, jina_bert, llama
 from tests.support.checkpoints import write_checkpoint, write_safetensors
-from tests.support.random_bert import TEXTS, byte_level, random_bert, unigram, wordpiece, write_modules
+from tests.support.random_bert import (
+    TEXTS,
+    byte_level,
+    random_bert,
+    random_jina_bert,
+    roberta,
+    unigram,
+    wordpiece,
+    write_modules,
+)
 from tests.support.random_llama import Checkpoint, RandomWeights, random_qwen3
 from tests.support.random_relatives import random_gemma3
 from tests.support.vocabularies import varied_texts
@@ -116,6 +125,35 @@ def test_the_first_checkpoints_names(engine: Engine, tmp_path: Path) -> None:
     loaded(engine, folder)
     assert_same_tokens(engine, tokenizer)
     wanted = expected(lambda ids: bert.hidden_states(config, weights, ids), tokenizer, "mean_tokens")
+    assert np.abs(vectors(engine, *TEXTS) - wanted).max() < BOUND
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("heads", [4, 6])
+def test_jina_bert_with_wordpiece(later: bool, heads: int, engine: Engine, tmp_path: Path) -> None:
+    tokenizer = wordpiece()
+    config, weights = random_jina_bert(
+        tokens=tokenizer.get_vocab_size(), later=later, num_attention_heads=heads, hidden_size=16 * heads
+    )
+    folder = written(tmp_path / "jina-embeddings-v2-base-en", (config, weights), tokenizer)
+    write_modules(folder, "mean_tokens")
+    info = loaded(engine, folder)
+    assert (info.embedding, info.reranks, info.architecture) == (16 * heads, False, "jina-bert-v2")
+    assert_same_tokens(engine, tokenizer)
+    wanted = expected(lambda ids: jina_bert.hidden_states(config, weights, ids), tokenizer, "mean_tokens")
+    assert np.abs(vectors(engine, *TEXTS) - wanted).max() < BOUND
+
+
+@pytest.mark.parametrize("by_bytes", [False, True])
+def test_jina_bert_whose_texts_end_as_robertas(by_bytes: bool, engine: Engine, tmp_path: Path) -> None:
+    tokenizer = roberta(byte_level=by_bytes)
+    config, weights = random_jina_bert(tokens=tokenizer.get_vocab_size(), architectures=["JinaBertModel"])
+    folder = written(tmp_path / "jina-embeddings-v2-base-zh", (config, weights), tokenizer)
+    named = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer", **named}))
+    loaded(engine, folder)
+    assert_same_tokens(engine, tokenizer)
+    wanted = expected(lambda ids: jina_bert.hidden_states(config, weights, ids), tokenizer, "mean_tokens")
     assert np.abs(vectors(engine, *TEXTS) - wanted).max() < BOUND
 
 
@@ -239,6 +277,22 @@ def test_control_tokens_in_a_text_are_text_and_long_texts_are_cut(engine: Engine
 )
 def test_what_llama_cpp_computes_otherwise_is_refused(changes: Any, named: str) -> None:
     config = Config(random_bert(tokens=20)[0] | changes)
+    with pytest.raises(UnsupportedModel, match=named):
+        family_of(config).blueprint(config, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"hidden_act": "relu"}, "relu"),
+        ({"feed_forward_type": "reglu"}, "reglu"),
+        ({"position_embedding_type": "absolute"}, "absolute"),
+        ({"architectures": ["JinaBertForSequenceClassification"]}, "scores"),
+        ({"architectures": ["NewModel"], "model_type": "new"}, "NewModel"),
+    ],
+)
+def test_jina_and_gte_of_other_forms_are_refused_by_name(changes: Any, named: str) -> None:
+    config = Config(random_jina_bert(tokens=20)[0] | changes)
     with pytest.raises(UnsupportedModel, match=named):
         family_of(config).blueprint(config, None)
 

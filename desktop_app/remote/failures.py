@@ -14,7 +14,10 @@ from models.visible import visible
 _LONGEST_SAID = 300
 _NEAR_ENOUGH = ("name-resolution", "no-route", "firewall", "certificates", "tls", "proxy")
 """Codes of `explain` whose sentences are right for any server."""
-_TOO_LONG = ("context_length_exceeded", "exceed_context_size_error")
+_TOO_LONG = ("context_length_exceeded", "exceed_context_size_error", "input_tokens")
+"""The code of OpenAI, the type of llama-server, the parameter of vLLM."""
+_TOO_LONG_IN_WORDS = "maximum context length"
+"""What older vLLM, SGLang and others write, with a code that says nothing."""
 
 
 class RemoteFailed(ZhiyinError):
@@ -34,7 +37,7 @@ def refusal(place: str, status: int, body: bytes, model: str, *, has_key: bool) 
         has_key: a key was sent.
     """
     kind, reason = _said(body)
-    if kind in _TOO_LONG:
+    if kind:
         return RemoteFailed(
             "The chat is longer than {place} takes ({said}); start a new one, or give that server a larger context.",
             code="context-full",
@@ -50,7 +53,7 @@ def _refused(place: str, status: int, reason: str | Sentence, model: str) -> Zhi
     """Return the error for a status that has nothing to do with keys."""
     if status == 404 and model:
         return RemoteFailed(
-            "{place} has no model {model!r}, or does not speak OpenAI's protocol at this address ({said}); look at its list "
+            "{place} has no model {model!r}, or does not do with it what was asked ({said}); look at its list "
             "of models, and at the path of the address.",
             place=place,
             model=model,
@@ -149,7 +152,7 @@ def said_in_stream(place: str, error: Any) -> ZhiyinError:
 
 
 def _said(body: bytes) -> tuple[str, str | Sentence]:
-    """Return how a server names its error, and what it says of it in a line that can be shown."""
+    """Return how a server says that a context is full ("": it does not), and what it says in a line that can be shown."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -157,8 +160,11 @@ def _said(body: bytes) -> tuple[str, str | Sentence]:
     error = answer.get("error", answer) if isinstance(answer, dict) else answer
     if not isinstance(error, dict):
         return "", _line(error)
-    kinds = {str(error.get("code")), str(error.get("type"))} & set(_TOO_LONG)
-    return next(iter(kinds), ""), _line(error.get("message") or error.get("detail") or "")
+    message = error.get("message") or error.get("detail") or ""
+    kinds = {str(error.get(field)) for field in ("code", "type", "param")} & set(_TOO_LONG)
+    if _TOO_LONG_IN_WORDS in str(message):
+        kinds.add(_TOO_LONG_IN_WORDS)
+    return next(iter(kinds), ""), _line(message)
 
 
 def _line(text: Any) -> str | Sentence:

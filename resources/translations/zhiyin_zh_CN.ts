@@ -3416,8 +3416,8 @@
         <translation>{place} 出错（{status}：{said}）；请重试，如果再次出错，请到那台服务器上查找原因。</translation>
     </message>
     <message>
-        <source>{place} has no model {model!r}, or does not speak OpenAI&apos;s protocol at this address ({said}); look at its list of models, and at the path of the address.</source>
-        <translation>{place} 没有模型 {model!r}，或者这个地址不使用 OpenAI 协议（{said}）；请检查它的模型列表和地址的路径。</translation>
+        <source>{place} has no model {model!r}, or does not do with it what was asked ({said}); look at its list of models, and at the path of the address.</source>
+        <translation>{place} 没有模型 {model!r}，或者不支持用它做这件事（{said}）；请检查它的模型列表和地址的路径。</translation>
     </message>
     <message>
         <source>{place} has no model {name!r}; it has: {names}.</source>

@@ -3416,8 +3416,8 @@
         <translation>{place} 出錯（{status}：{said}）；請重試，如果再次出錯，請到那台伺服器上查明原因。</translation>
     </message>
     <message>
-        <source>{place} has no model {model!r}, or does not speak OpenAI&apos;s protocol at this address ({said}); look at its list of models, and at the path of the address.</source>
-        <translation>{place} 沒有模型 {model!r}，或這個位址不使用 OpenAI 通訊協定（{said}）；請檢查它的模型清單和位址的路徑。</translation>
+        <source>{place} has no model {model!r}, or does not do with it what was asked ({said}); look at its list of models, and at the path of the address.</source>
+        <translation>{place} 沒有模型 {model!r}，或不支援用它做這件事（{said}）；請檢查它的模型清單和位址的路徑。</translation>
     </message>
     <message>
         <source>{place} has no model {name!r}; it has: {names}.</source>

@@ -176,6 +176,18 @@ def test_a_key_is_asked_for_or_refused() -> None:
             "longer",
             "context-full",
         ),
+        (
+            "400 Bad Request",
+            b'{"error": {"code": 400, "param": "input_tokens", "message": "9 > 8"}}',
+            "longer",
+            "context-full",
+        ),
+        (
+            "400 Bad Request",
+            b'{"object": "error", "message": "This model\'s maximum context length is 8 tokens.", "code": 400}',
+            "longer",
+            "context-full",
+        ),
         ("500 Oops", b'{"detail": "CUDA out of memory"}', "CUDA out of memory", "remote"),
         ("503 Busy", b"", "it gives no reason", "remote"),
         ("307 Elsewhere", b"", "sends on to another address", "remote"),

@@ -1,4 +1,4 @@
-"""A model of llama-server, whose sources come with llama-cpp-python: what it streams, refuses and says of itself."""
+"""A model of other servers that are at hand (llama-server, vLLM): what they stream, refuse and say of themselves."""
 
 from __future__ import annotations
 
@@ -16,32 +16,70 @@ from desktop_app.engine.protocol import Embed, Generate, SamplingSettings, Text
 from desktop_app.remote.addresses import Remote, read_address
 from desktop_app.remote.engine import RemoteEngine, list_models
 from models.errors import ZhiyinError
+from tests.support.checkpoints import checkpoint_of_gguf
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KEY = "secret"
+NAME = "starter"
 ASK = ({"role": "user", "content": "What is the capital of France?"},)
+CONTEXT = 512
 
 
-@pytest.fixture(scope="module")
-def server(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def llama_server(port: int, starter: Path, folder: Path) -> list[str]:
     program = os.environ.get("ZHIYIN_LLAMA_SERVER")
     if not program:
         pytest.skip("ZHIYIN_LLAMA_SERVER names no llama-server; tests/benchmarks/bench_server.py says how it is built")
+    context = ("-c", str(2 * CONTEXT), "-np", "2")
+    return [
+        program,
+        "-m",
+        str(starter),
+        "--port",
+        str(port),
+        "--api-key",
+        KEY,
+        *context,
+        "-t",
+        "1",
+        "--jinja",
+        "-a",
+        NAME,
+    ]
+
+
+def vllm(port: int, starter: Path, folder: Path) -> list[str]:
+    program = os.environ.get("ZHIYIN_VLLM")
+    if not program:
+        pytest.skip("ZHIYIN_VLLM names no vllm; docs/scaling.md says how it is installed for processors")
+    checkpoint = str(checkpoint_of_gguf(starter, folder / "checkpoint"))
+    options = ("--dtype", "float32", "--max-model-len", str(CONTEXT), "--enforce-eager")
+    return [program, "serve", checkpoint, "--served-model-name", NAME, "--port", str(port), "--api-key", KEY, *options]
+
+
+@pytest.fixture(scope="module", params=[llama_server, vllm])
+def server(
+    request: pytest.FixtureRequest, starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    options = ("--port", str(port), "--api-key", KEY, "-c", "1024", "-np", "2", "-t", "1", "--jinja", "-a", "starter")
-    log = (tmp_path_factory.mktemp("llama-server") / "log").open("w")
-    with subprocess.Popen([program, "-m", starter_gguf, *options], stdout=log, stderr=log) as process:
+    folder = tmp_path_factory.mktemp("server")
+    command = request.param(port, starter_gguf, folder)
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder) as process,
+    ):
         try:
             address = f"http://127.0.0.1:{port}"
-            end = time.monotonic() + 120
+            end = time.monotonic() + 600
             while not _is_ready(address):
-                assert process.poll() is None
+                assert process.poll() is None, (folder / "log").read_text()[-2000:]
                 assert time.monotonic() < end
                 time.sleep(0.2)
             yield read_address(address)
         finally:
-            process.kill()
+            process.terminate()
+            process.wait(60)
 
 
 def _is_ready(address: str) -> bool:
@@ -55,18 +93,18 @@ def _is_ready(address: str) -> bool:
 def engine(server: str, data_home: Path) -> RemoteEngine:
     remote = list_models(server, KEY)
     (model,) = remote.models
-    assert model.name == "starter"
-    assert model.context == 512  # of one slot
+    assert model.name == NAME
+    assert model.context == CONTEXT  # llama-server: of one slot
     return RemoteEngine(remote, model, KEY)
 
 
 def test_a_reply_streams_and_counts(engine: RemoteEngine) -> None:
     heard: list[str] = []
-    request = Generate(ASK, SamplingSettings(temperature=0, max_tokens=12, seed=1))
+    request = Generate(ASK, SamplingSettings(temperature=0, max_tokens=4, seed=1))
     reply = engine.submit(request, lambda one: heard.append(one.text) if isinstance(one, Text) else None).result(120)
     assert reply.text == "".join(heard)
     assert len(heard) > 1
-    assert reply.tokens <= 12 < reply.prompt_tokens
+    assert reply.tokens <= 4 < reply.prompt_tokens
     assert reply.reason == "length"
     assert engine.submit(request).result(120).text == reply.text
 
@@ -81,7 +119,7 @@ def test_refusals_are_sentences(engine: RemoteEngine, server: str) -> None:
     with pytest.raises(ZhiyinError) as caught:
         engine.submit(Generate(({"role": "user", "content": "word " * 2000},))).result(120)
     assert caught.value.code == "context-full"
-    with pytest.raises(ZhiyinError, match="embeddings"):
+    with pytest.raises(ZhiyinError, match=r"embeddings|what was asked \(Not Found\)"):
         engine.submit(Embed(("a",))).result(120)
     with pytest.raises(ZhiyinError, match=r"wants a key \(401\)"):
         RemoteEngine(Remote(server), engine._model, "").submit(Generate(ASK)).result(120)

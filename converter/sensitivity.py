@@ -4,13 +4,17 @@ Where x is what the layer reads, W its matrix and Q what a type makes of it, the
 columns of E[x²] (W - Q)², by the importance matrix's E[x²] and without the products of different columns, as in llama.cpp's
 quantizing. It is relative to the sum of E[x²] W²: norms scale what layers write, and in a few layers the first token of a text
 alone makes that hundreds of times larger than in others. How much an error counts is measured apart.
+
+ggml rounds x too before it multiplies it by quantized weights: to 8 bits, in blocks of 32 or, for most K-quants, of 256 elements
+(ggml/src/ggml-cpu/ggml-cpu.c, `vec_dot_type`). One large element makes its whole block coarse, so the estimate takes the largest
+E[x²] of a block for the square of its largest element; it is right up to a factor, which is measured apart as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,6 +34,9 @@ CANDIDATES = (
     *(Type.Q5_0, Type.Q5_K, Type.Q5_1, Type.Q6_K, Type.Q8_0, Type.F16),
 )
 """Types that every build of llama.cpp computes with, fast on every processor."""
+_BLOCKS = (32, 256)
+_BY_256 = (Type.Q2_K, Type.Q3_K, Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.IQ4_XS)
+_LEVELS = 127
 _SAMPLE = 96
 """Rows of a tensor that are quantized for its estimate."""
 
@@ -47,6 +54,8 @@ class TensorErrors:
     """Of the output, relative to it."""
     output: float
     """What the errors are relative to: the mean square of what the tensor writes."""
+    rounding: dict[int, float] = field(default_factory=dict)
+    """The error of rounding what the tensor is multiplied with, up to a factor, by the size of blocks; see `activation_block`."""
 
 
 def tensor_errors(
@@ -86,7 +95,21 @@ def _measured(
         sizes={type_: aligned(count * row_bytes(type_, length)) for type_ in types},
         errors=dict(zip(types, errors, strict=True)),
         output=energy / sum(len(rows) for _, rows in samples),
+        rounding={block: sum(_rounding(rows, block, w) for w, rows in samples) / energy for block in _BLOCKS},
     )
+
+
+def activation_block(type_: Type) -> int:
+    """Return how many activations ggml rounds together for a type of weights; 0: none."""
+    return 0 if type_ == Type.F16 else _BLOCKS[type_ in _BY_256]
+
+
+def _rounding(rows: np.ndarray, block: int, weights: np.ndarray | None) -> float:
+    """Return the error of rounding what rows are multiplied with; nothing where that was not measured."""
+    if weights is None or rows.shape[1] % block:
+        return 0.0
+    largest = weights.reshape(-1, block).max(axis=1).repeat(block)
+    return float((rows**2).sum(axis=0, dtype=np.float64) @ largest) / (12 * _LEVELS**2)
 
 
 def _error(rows: np.ndarray, type_: Type, weights: np.ndarray | None) -> float:

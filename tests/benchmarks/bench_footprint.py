@@ -22,6 +22,7 @@ from desktop_app.planning.planner import option
 from tests.support.model_shapes import SHAPES
 from tests.support.sparse_gguf import sparse_gguf
 
+BATCH = 512
 CASES = (
     ("SmolLM2-135M", "F16", 2048, "f16"),
     ("SmolLM2-135M", "Q8_0", 4096, "f16"),
@@ -68,30 +69,30 @@ def planned_and_measured(path: Path, context: int, kv_type: str) -> tuple[int, i
 
     Of the snapshots of a recurrent model one is taken here, as at a chat's first turn; the plan's others are left out.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "tests.benchmarks.bench_footprint",
-        "--measure",
-        str(path),
-        str(context),
-        kv_type,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    before, after = json.loads(done.stdout)
+    before, after = measured(path, context, kv_type)
     model = model_of_gguf(path)
     computer = Computer(free_bytes=1 << 40, total_bytes=1 << 40, process_bytes=before)
     planned = option(model, model.candidates[0], computer, context, kv_type)
     return planned.bytes - planned.snapshots * planned.state_bytes, after
 
 
-def measure(path: Path, context: int, kv_type: str) -> None:
+def measured(path: Path, context: int, kv_type: str = "f16", batch: int = BATCH) -> tuple[int, int]:
+    """Return the bytes that a process holds before it has a model, and with one whose context is full."""
+    command = [sys.executable, "-m", "tests.benchmarks.bench_footprint", "--measure", str(path), str(context), kv_type]
+    done = subprocess.run([*command, str(batch)], capture_output=True, text=True, check=True)
+    before, after = json.loads(done.stdout)
+    return before, after
+
+
+def measure(path: Path, context: int, kv_type: str, batch: int) -> None:
     process = psutil.Process()
     import llama_cpp.llama_cpp as llama
 
     llama.llama_backend_init()
     before = process.memory_info().rss
-    runner = load_runner(path, LoadSettings(context=context, kv_type=kv_type, gpu_layers=0), lambda part: None)
+    runner = load_runner(
+        path, LoadSettings(context=context, kv_type=kv_type, gpu_layers=0, batch=batch), lambda part: None
+    )
     runner.decode([token % 97 for token in range(context - 1)])
     runner.decode([7])
     runner.snapshot()
@@ -100,6 +101,6 @@ def measure(path: Path, context: int, kv_type: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        measure(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+        measure(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
     else:
         main()

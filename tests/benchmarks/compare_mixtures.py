@@ -155,7 +155,8 @@ class _Comparison:
     def _measured(self, planned: ConversionPlan) -> dict[str, float]:
         """Return a file's mean divergence in each language, in nats; from the last run where it was measured then."""
         types = {name: type_.name for name, type_ in _types(planned).items()}
-        facts = json.dumps([str(planned.request.imatrix), types, self._characters, self._context], sort_keys=True)
+        text = [self._characters, self._context] if self._characters else []
+        facts = json.dumps([str(planned.request.imatrix), types, *text], sort_keys=True)
         key = blake2b(facts.encode(), digest_size=8).hexdigest()
         if key not in self._known:
             planned.out.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from gguf.constants import GGMLQuantizationType as Type
 from converter.importance import Importance
 from converter.mixtures import MIXTURE_KEY, Mixture, Option, choose, read_mixture
 from converter.pipeline import ConvertRequest, convert, opened, plan
-from converter.sensitivity import CANDIDATES, TensorErrors, tensor_errors
+from converter.sensitivity import CANDIDATES, TensorErrors, activation_block, tensor_errors
 from desktop_app.planning.configuration import Computer
 from desktop_app.quality.mixing import Costs, bytes_of_bits, bytes_that_fit, plan_within
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -122,6 +122,23 @@ def test_a_layer_that_writes_more_counts_for_no_more(source: Path) -> None:
             for scale in (1, 1000)
         ]
     assert found[0][0].errors == pytest.approx(found[1][0].errors, rel=1e-3)
+
+
+def test_rounding_of_activations_is_that_of_their_blocks(source: Path) -> None:
+    """Of inputs whose largest elements are known: one is a hundred times as large as all others."""
+    rows = np.array({tensor.name: tensor.data for tensor in gguf.GGUFReader(source).tensors}["output.weight"])
+    columns = np.ones(rows.shape[-1], np.float32)
+    columns[40] = 1e4
+    with opened(ConvertRequest(source)) as (checkpoint, planned):
+        assert planned.quantizable is not None
+        wanted = [tensor for tensor in planned.quantizable.tensors if tensor.name == "output.weight"]
+        importance = Importance(source, {wanted[0].name: columns}, "", 1)
+        found = tensor_errors(wanted, checkpoint, importance, 1, lambda _: None)[0].rounding
+    largest = np.where(np.arange(len(columns)) // 32 == 1, 1e4, 1)
+    energy = (rows**2 @ columns).sum()
+    assert found[32] == pytest.approx((rows**2 @ largest).sum() / energy / (12 * 127**2), rel=1e-3)
+    assert found[256] == pytest.approx((rows**2).sum() * 1e4 / energy / (12 * 127**2), rel=1e-3)
+    assert [activation_block(type_) for type_ in (Type.F16, Type.Q8_0, Type.Q5_1, Type.Q5_K)] == [0, 32, 32, 256]
 
 
 def test_measuring_can_be_stopped(source: Path) -> None:

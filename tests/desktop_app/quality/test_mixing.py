@@ -17,7 +17,14 @@ from converter.recipes import can_change
 from converter.sensitivity import TensorErrors
 from desktop_app.planning.candidates import model_of_mixture
 from desktop_app.planning.planner import plan as planned
-from desktop_app.quality.mixing import Costs, SpeedFloor, divergence_for_error, plan_within, probe_groups
+from desktop_app.quality.mixing import (
+    Costs,
+    SpeedFloor,
+    divergence_for_error,
+    plan_within,
+    probe_groups,
+    rounding_share,
+)
 from desktop_app.system.read_speed import ReadSpeed
 from models.errors import ZhiyinError
 from models.gguf_constants import GGMLQuantizationType as Type
@@ -108,6 +115,18 @@ def test_weights_that_every_type_holds_cost_nothing() -> None:
     assert divergence_for_error(0.0, 0.0) == 0.0
     assert divergence_for_error(-1e-9, 0.5) > 0
     assert divergence_for_error(0.1, 0.5) == pytest.approx(0.2)
+
+
+def test_the_rounding_of_activations_is_what_the_weights_do_not_explain() -> None:
+    errors = [
+        TensorErrors(name, 0, {Type.Q8_0: 34}, {Type.Q8_0: 1e-5}, 1.0, {32: rounding, 256: 1.0})
+        for name, rounding in (("a", 3e-5), ("b", 1e-5))
+    ]
+    errors.append(TensorErrors("c", 0, {Type.F16: 64}, {Type.F16: 0.0}, 1.0, {32: 1.0, 256: 1.0}))
+    counts = {"a": 100.0, "b": 500.0, "c": 1000.0}
+    assert rounding_share(0.008, errors, counts, Type.Q8_0) == pytest.approx((0.008 - 0.006) / 0.008)
+    assert rounding_share(0.005, errors, counts, Type.Q8_0) == 0.0
+    assert rounding_share(0.005, errors, counts, Type.Q6_K) == 0.0, "nothing is of that type"
 
 
 def test_a_tensor_that_writes_far_more_is_probed_by_itself() -> None:

@@ -137,7 +137,7 @@ class _Comparison:
         sizes = [int(part * size) for size in usual for part in _BETWEEN] + [int(_LARGEST * usual[-1])]
         points = []
         for number, size in enumerate(sizes):
-            for costs in (self._costs, _shuffled(self._costs, number)):
+            for costs in (self._costs, shuffled(self._costs, number)):
                 made = plan_within(self._calibrated, costs, size)
                 figures = self._measured(made)
                 points.append((self._costs.predicted(_types(made)), sum(figures.values()) / len(figures)))
@@ -180,7 +180,7 @@ def _types(planned: ConversionPlan) -> Mapping[str, Type]:
     return {placed.name: placed.type for part in planned.parts for placed in part.layout.tensors}
 
 
-def _shuffled(costs: Costs, seed: int) -> Costs:
+def shuffled(costs: Costs, seed: int) -> Costs:
     """Return costs of which each kind of tensor counts for more or less, at random: their best mixture is any mixture."""
     rng = np.random.default_rng(seed)
     factors: dict[str, float] = {}

@@ -12,22 +12,30 @@ import pytest
 
 from converter.ggml_types import row_bytes
 from converter.mixtures import MIXTURE_KEY, Mixture, Option, read_mixture
-from converter.pipeline import ConvertRequest, plan
+from converter.pipeline import ConvertRequest, convert, plan
 from converter.recipes import can_change
 from converter.sensitivity import TensorErrors
+from desktop_app.engine.client import Engine
+from desktop_app.engine.protocol import Unload
 from desktop_app.planning.candidates import model_of_mixture
 from desktop_app.planning.planner import plan as planned
+from desktop_app.quality.importance import ImportanceRequest, make_importance
+from desktop_app.quality.measurement import MeasureRequest, measure_in
 from desktop_app.quality.mixing import (
     Costs,
     SpeedFloor,
+    bytes_of_bits,
     divergence_for_error,
+    measure_costs,
     plan_within,
     probe_groups,
     rounding_share,
 )
+from desktop_app.quality.texts import BUILT_IN, measuring_text
 from desktop_app.system.read_speed import ReadSpeed
 from models.errors import ZhiyinError
 from models.gguf_constants import GGMLQuantizationType as Type
+from tests.benchmarks.compare_mixtures import shuffled, spearman
 from tests.desktop_app.planning.test_planner import COMPUTERS
 from tests.support.byte_llama import byte_llama
 from tests.support.commands import zhiyin
@@ -143,3 +151,26 @@ def test_a_tensor_that_writes_far_more_is_probed_by_itself() -> None:
         "blk.3.ffn_down.weight": [3],
         "ffn_down.weight 1": [4, 5, 6, 7],
     }
+
+
+@pytest.mark.slow
+def test_what_is_predicted_ranks_as_what_is_measured(tmp_path: Path) -> None:
+    """Of mixtures that are the best of their size, and of others of these sizes."""
+    model = byte_llama(tmp_path, hidden_size=256, intermediate_size=512, num_hidden_layers=4)
+    imatrix, out = tmp_path / "imatrix.gguf", tmp_path / "out.gguf"
+    make_importance(ImportanceRequest(model, imatrix))
+    request = ConvertRequest(model, out, imatrix=imatrix)
+    costs = measure_costs(request, imatrix)
+    points = []
+    with Engine() as engine:
+        for number, bits in enumerate((3.6, 4.0, 4.5, 5.0, 5.8, 6.8)):
+            for chosen_by in (costs, shuffled(costs, number)):
+                made = convert(plan_within(request, chosen_by, bytes_of_bits(request, bits)))
+                types = {tensor.name: Type(tensor.tensor_type) for tensor in gguf.GGUFReader(out).tensors}
+                words = MeasureRequest(made.path, measuring_text()[:3000], BUILT_IN, model, 128)
+                measured = measure_in(engine, words).quality.kl_mean
+                assert measured is not None
+                points.append((costs.predicted(types), measured))
+                engine.submit(Unload()).result()
+                out.unlink()
+    assert spearman(points) >= 0.9, points

@@ -31,9 +31,9 @@ from models.gguf_constants import GGML_QUANT_SIZES
 from tests.benchmarks.bench_footprint import measured
 from tests.support.checkpoints import outline_of_gguf
 
-_AMOUNTS = (290_000_000,)
+_AMOUNTS = (260_000_000, 290_000_000, 340_000_000)
 _CONTEXT = 2048
-"""Of the load that teaches."""
+"""Of the load that teaches; mixtures are loaded in what the planner chooses."""
 _TOTAL = 2_000_000_000
 _RESERVE = 256 * 1024 * 1024
 """What the planner leaves free on a computer with so much."""
@@ -64,12 +64,12 @@ def main() -> None:
             )
 
 
-def filled_memory(source: Path, folder: Path, amounts: Sequence[int]) -> Iterator[Filled]:
-    """Yield what mixtures take that were chosen for these amounts of memory, in bytes."""
+def filled_memory(source: Path, folder: Path, amounts: Sequence[int], context: int = _CONTEXT) -> Iterator[Filled]:
+    """Yield what mixtures take that were chosen for these amounts of memory, in bytes; `context`: of the load that teaches."""
     with Engine() as engine:
         computer = replace(as_computer(hardware_now(engine)), total_bytes=_TOTAL, accelerators=(), lockable_bytes=0)
     usual = convert(ConvertRequest(source, folder / "usual.gguf", "Q8_0")).path
-    computer = _taught(computer, usual)
+    computer = _taught(computer, usual, context)
     request = ConvertRequest(source, folder / "mixture.gguf")
     costs = _costs(request)
     for amount in amounts:
@@ -98,12 +98,12 @@ def _costs(request: ConvertRequest) -> Costs:
     return Costs(options)
 
 
-def _taught(computer: Computer, path: Path) -> Computer:
+def _taught(computer: Computer, path: Path, context: int) -> Computer:
     """Return the computer with the correction that a load leaves."""
-    before, after = measured(path, _CONTEXT)
+    before, after = measured(path, context)
     computer = replace(computer, process_bytes=before)
     model = model_of_gguf(path)
-    predicted = option(model, model.candidates[0], computer, _CONTEXT).bytes
+    predicted = option(model, model.candidates[0], computer, context).bytes
     return replace(computer, corrections={"RAM": after - predicted})
 
 

@@ -121,13 +121,17 @@ def checkpoint_of_gguf(source: Path, folder: Path, *, shards: int = 1, dtype: st
     return folder
 
 
-def outline_of_gguf(source: Path, folder: Path) -> Path:
-    """Make the same checkpoint with a hole in the place of its weights: all are zero, and nothing is on the disk."""
+def outline_of_gguf(source: Path, folder: Path, **changes: Any) -> Path:
+    """Make the same checkpoint with a hole in the place of its weights: all are zero, and nothing is on the disk.
+
+    `changes` go into the configuration.
+    """
     reader = GGUFReader(source)
     field = fields_of(reader)
     shapes = {_published_name(t.name): tuple(int(n) for n in reversed(t.shape)) for t in reader.tensors}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(_config_of(field, tied="lm_head.weight" not in shapes)), "utf-8")
+    config = _config_of(field, tied="lm_head.weight" not in shapes) | changes
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
     header, offset = {}, 0
     for name, shape in shapes.items():
         end = offset + 2 * prod(shape)

@@ -25,6 +25,7 @@ from converter.importance import Importance, read_importance
 from converter.mixtures import Mixture, Option, choose
 from converter.pipeline import ConvertRequest, convert, opened, plan
 from converter.plan import ConversionPlan, Quantizable
+from converter.probing import ProbeFile
 from converter.recipes import Recipe, find_recipe, recipe_names
 from converter.sensitivity import TensorErrors, activation_block, tensor_errors
 from desktop_app.engine.client import Engine
@@ -36,7 +37,6 @@ from desktop_app.planning.explanation import rate
 from desktop_app.planning.planner import Plan
 from desktop_app.planning.planner import plan as placed
 from desktop_app.quality.measurement import MeasureRequest, measure_in
-from desktop_app.quality.probing import ProbeFile
 from desktop_app.quality.references import runnable
 from desktop_app.quality.target import MixtureTarget
 from desktop_app.quality.texts import BUILT_IN, probe_text

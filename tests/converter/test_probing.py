@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from gguf.constants import GGMLQuantizationType as Type
 
+from converter import probing
 from converter.importance import Importance
 from converter.pipeline import ConvertRequest, convert
-from desktop_app.quality import probing
-from desktop_app.quality.probing import ProbeFile
+from converter.probing import ProbeFile
 from tests.support.random_gguf import write_mixture
 
 ROUNDED = {"blk.0.attn_k.weight": Type.Q8_0, "blk.1.ffn_down_exps.weight": Type.Q3_K, "output.weight": Type.Q4_0}

@@ -1,4 +1,4 @@
-"""Document collections for the window: each request runs in a process of its own, one after the other."""
+"""Document collections for the window: each request runs in a process of its own, one after the other, searches beside them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ class CollectionsBridge(QObject):
         super().__init__(parent)
         self.collections: list[CollectionState] = []
         self.busy = False
-        self._stop = threading.Event()
+        self._stop, self._end = threading.Event(), threading.Event()
         self._background = Background("collections", self)
         self._watching = Background("collections-watch", self)
+        self._searching = Background("collections-search", self)
+        """A search does not wait until thousands of pages are indexed."""
         self._left: set[str] = set()
         """Collections that were paused or could not be indexed: they wait until the user asks."""
         self._next: list[str] = []
@@ -110,18 +112,20 @@ class CollectionsBridge(QObject):
         on_done: Callable[[list[ShownPassage]], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Find the passages for a question."""
+        """Find the passages for a question, also while a collection is indexed."""
         from desktop_app.documents import service
         from desktop_app.processes.worker import in_process
 
         work: Any = partial(service.search, name, question, by, count, reranks)
-        self._background.run(lambda: in_process(work, lambda event: None, threading.Event()), on_done, on_failed)
+        self._searching.run(lambda: in_process(work, lambda event: None, self._end), on_done, on_failed)
 
     def close(self) -> None:
         """Stop what is under way and wait for it."""
         self._timer.stop()
         self._stop.set()
+        self._end.set()
         self._watching.close()
+        self._searching.close()
         self._background.close()
 
     def _run(self, work: Any) -> None:

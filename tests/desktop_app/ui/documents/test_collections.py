@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 from PySide6.QtWidgets import QComboBox, QLabel, QLineEdit, QListWidget, QPlainTextEdit
@@ -47,8 +48,11 @@ def test_a_collection_is_made_searched_and_put_into_the_message(open_window: Ope
     assert "broken.docx" in facts
     question, passages = dialog.findChild(QLineEdit, "question"), dialog.findChild(QPlainTextEdit, "passages")
     question.setText("fruit in the yard")
+    indexed = threading.Event()
+    person.services.collections._background.run(lambda: indexed.wait(60))  # as thousands of pages
     question.returnPressed.emit()
     person.wait(lambda: "apple tree" in passages.toPlainText())
+    indexed.set()
     assert "[1] house.pdf, page" in passages.toPlainText()
     dialog._way.setCurrentIndex(1)
     dialog._way.activated.emit(1)

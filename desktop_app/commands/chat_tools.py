@@ -157,7 +157,7 @@ class _Printer:
             seconds = message.facts.get("seconds", 0.0)
             say(f"← {_short(message.content)} ({seconds:.1f} s)")
             for path in files_of(message):
-                say(f"  {path}")
+                say(f"  {visible(str(path))}")
 
     def update(self, message: Message, update: Update) -> None:
         """Print the reply as it comes."""

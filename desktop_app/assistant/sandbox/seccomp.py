@@ -1,8 +1,10 @@
 """seccomp: which system calls this process may make from now on: none that reaches the network, other processes or the system.
 
 Source: the kernel's Documentation/userspace-api/seccomp_filter.rst; numbers from arch/x86/entry/syscalls/syscall_64.tbl and
-include/uapi/asm-generic/unistd.h. A refused call fails as one that is not permitted. Changing modes, owners and times of files,
-which Landlock does not hold back, seems to succeed and does nothing, so that libraries which copy files go on.
+include/uapi/asm-generic/unistd.h. What a kernel newer than this file adds is refused unseen; of `ioctl` only what libraries ask
+of terminals, pipes and descriptors is left: others make a file immutable that may only be read. A refused call fails as one that
+is not permitted. Changing modes, owners and times of files, which Landlock does not hold back, seems to succeed and does
+nothing, so that libraries which copy files go on.
 """
 
 from __future__ import annotations
@@ -18,6 +20,16 @@ _ALLOW, _REFUSE, _SECCOMP_MODE_FILTER = 0x7FFF0000, 0x00050000, 2
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 38, 22, 1, 4
 _F_SETOWN, _F_SETOWN_EX = 8, 15
 """Who gets the signals of a file: before Linux 6.12 it may be any process of the user, with any signal."""
+_F_SETLEASE, _F_NOTIFY = 1024, 1026
+"""Keeping other programs from a file, and watching a folder: descriptors for reading are enough."""
+_FIRST_NEW = 424
+"""From this number on calls have one number on all processors."""
+_NEW = (
+    436, 437, 439, 441, 444, 445, 449, 450, 451, 453, 454, 455, 456, 462, 463, 464, 465, 466,
+)  # fmt: skip
+"""What is left of them: close_range, openat2, faccessat2, epoll_pwait2, Landlock's first two, futexes, memory, attributes."""
+_IOCTLS = (0x5401, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 _NUMBER, _ARCHITECTURE = 0, 4
 _ARGUMENT = 16
 """Where the arguments begin in what a filter sees, 8 bytes each."""
@@ -59,18 +71,18 @@ _REFUSED: dict[str, tuple[int, int]] = {
     "vhangup": (153, 58), "truncate": (76, 45), "mknod": (133, -1), "mknodat": (259, 33), "vmsplice": (278, 75),
     "landlock_restrict_self": (446, 446), "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145),
     "setregid": (114, 143), "setresuid": (117, 147), "setresgid": (119, 149), "setgroups": (116, 159), "capset": (126, 91),
-    "setfsuid": (122, 151), "setfsgid": (123, 152),
+    "setfsuid": (122, 151), "setfsgid": (123, 152), "flock": (73, 32),
 }  # fmt: skip
 _IGNORED: dict[str, tuple[int, int]] = {
     "chmod": (90, -1), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, -1),
     "fchown": (93, 55), "lchown": (94, -1), "fchownat": (260, 54), "utime": (132, -1), "utimes": (235, -1),
     "futimesat": (261, -1), "utimensat": (280, 88), "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7),
     "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16), "setxattrat": (463, 463),
-    "removexattrat": (466, 466),
+    "removexattrat": (466, 466), "sync": (162, 81), "syncfs": (306, 267),
 }  # fmt: skip
 _MISSING: dict[str, tuple[int, int]] = {"clone3": (435, 435)}
 """They fail as on an old kernel, so that the C library takes an older call whose arguments can be seen."""
-_CLONE, _PRCTL, _PRLIMIT, _FCNTL = (56, 220), (157, 167), (302, 261), (72, 25)
+_CLONE, _PRCTL, _PRLIMIT, _FCNTL, _IOCTL = (56, 220), (157, 167), (302, 261), (72, 25), (16, 29)
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 
 
@@ -111,12 +123,22 @@ def _program(architecture: int, column: int) -> bytes:
         (_PRCTL, 0, _PR_SET_DUMPABLE),
         (_FCNTL, 1, _F_SETOWN),
         (_FCNTL, 1, _F_SETOWN_EX),
+        (_FCNTL, 1, _F_SETLEASE),
+        (_FCNTL, 1, _F_NOTIFY),
     )
     for call, argument, value in forbidden:
         lines += _when(call[column], 2 * argument, [_line(_JUMP_EQUAL, value, 0, 1), _line(_RETURN, refuse)])
     for half in (4, 5):  # a pointer to new limits
         lines += _when(_PRLIMIT[column], half, [_line(_JUMP_EQUAL, 0, 1, 0), _line(_RETURN, refuse)])
+    lines += _when(_IOCTL[column], 2, [*_one_of(_IOCTLS), _line(_RETURN, _REFUSE | errno.EOPNOTSUPP)])
+    new = [*_one_of(_NEW), _line(_RETURN, _REFUSE | errno.ENOSYS)]
+    lines += [_line(_JUMP_ABOVE, _FIRST_NEW, 0, len(new)), *new]
     return b"".join([*lines, _line(_RETURN, _ALLOW)])
+
+
+def _one_of(values: Sequence[int]) -> list[bytes]:
+    """Return checks that jump over the line behind them where the value is one of these."""
+    return [_line(_JUMP_EQUAL, value, len(values) - place, 0) for place, value in enumerate(values)]
 
 
 def _when(number: int, half: int, check: Sequence[bytes]) -> list[bytes]:

@@ -166,6 +166,29 @@ ATTACKS = {
     "other numbers": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(0x40000000 + {socket}, 2, 1, 0) >= 0 else '')",
     "dbus": "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/dbus/system_bus_socket'); print('BREACH')",
     "clone3": "import ctypes, os; b = bytes(88); r = ctypes.CDLL(None).syscall(435, b, 88)\nif r == 0: os._exit(0)\nprint('BREACH' if r > 0 else '')",
+    # what newer kernels have, what descriptors for reading allow, and what slows the others down
+    "attributes of a file": "import ctypes, struct; b = struct.pack('QIIII', 0x10, 0, 0, 0, 0); print('BREACH' if ctypes.CDLL(None).syscall(469, -100, b'{secret}', b, 24, 0) == 0 else '')",
+    "attributes of what was attached": "import fcntl, os, struct; fcntl.ioctl(os.open('{attached}', os.O_RDONLY), 0x40086602, struct.pack('l', 0x40)); print('BREACH')",
+    "attributes by another call": "import fcntl, os; fcntl.ioctl(os.open('{attached}', os.O_RDONLY), 0x401C5820, bytes(28)); print('BREACH')",
+    "a tree with attributes": "import ctypes; print('BREACH' if ctypes.CDLL(None).syscall(467, -100, b'/', 1, 0, 0) >= 0 else '')",
+    "a call of a later kernel": "import ctypes as c; l = c.CDLL(None, use_errno=True); l.syscall(470, 0, 0, 0, 0, 0); print('' if c.get_errno() == 38 else 'BREACH')",
+    "lease": "import fcntl, os; fcntl.fcntl(os.open('{attached}', os.O_RDONLY), 1024, 0); print('BREACH')",
+    "lock": "import fcntl, os; fcntl.flock(os.open('{attached}', os.O_RDONLY), fcntl.LOCK_EX); print('BREACH')",
+    "watch by signals": "import fcntl, os; fcntl.fcntl(os.open('.', os.O_RDONLY), 1026, 0x8000003F); print('BREACH')",
+    "own descriptors": "import os; print('BREACH', os.listdir('/proc/self/fd'))",
+    "own root": "import os; print('BREACH', os.listdir('/proc/self/root/'))",
+    "own folder's parent": "import os; print('BREACH', os.listdir('/proc/self/cwd/..'))",
+    "first to be ended": "open('/proc/self/oom_score_adj', 'w').write('1'); print('BREACH')",
+    "hold from a limit": "import os; print('BREACH', os.listdir('/sys/fs/cgroup'))",
+    "kernel setting": "print('BREACH', open('/proc/sys/kernel/hostname').read())",
+    "map of users": "open('/proc/self/uid_map', 'w').write('0 0 1'); print('BREACH')",
+    "sockets of a pair": "import socket; print('BREACH', socket.socketpair()[0].bind('\0x'))",
+    "ciphers of the kernel": "import socket; socket.socket(38, socket.SOCK_SEQPACKET); print('BREACH')",
+    "a file of a terabyte": "import os; f = os.open('sparse', os.O_CREAT | os.O_WRONLY); os.ftruncate(f, 1 << 40); print('BREACH')",
+    "far into a file": "import os; f = os.open('sparse', os.O_CREAT | os.O_WRONLY); os.pwrite(f, b'x', 1 << 40); print('BREACH')",
+    "a terabyte put aside": "import os; os.posix_fallocate(os.open('sparse', os.O_CREAT | os.O_WRONLY), 0, 1 << 40); print('BREACH')",
+    "stop itself": "import os, signal; os.kill(os.getpid(), signal.SIGSTOP); print('BREACH')",
+    "a folder that becomes a link": "import os, threading\nos.makedirs('d', exist_ok=True)\ndef swap():\n    for n in range(2000):\n        try: os.rename('d', 'e'); os.symlink('{outside}', 'd'); os.unlink('d')\n        except OSError: pass\n        try: os.rename('e', 'd')\n        except OSError: pass\nt = threading.Thread(target=swap); t.start()\nfor n in range(2000):\n    try: open('d/x', 'w').close()\n    except OSError: pass\nt.join()",
 }  # fmt: skip
 """Name -> a program."""
 NUMBERS = {
@@ -220,6 +243,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "unix": root / "s",
             "abstract": f"zhiyin-{os.getpid()}",
             "secret": root / "secret.txt",
+            "attached": root / "attached.txt",
             "outside": root / "outside",
             "data": root / "data",
             "home": Path.home(),
@@ -350,6 +374,9 @@ ENDING = {
     "alarm": "import signal; signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)\nfor n in range(10**7): pass",
 }  # fmt: skip
 GOING_ON = {
+    "a text without an end": "import sys\nfor n in range(300): sys.stdout.write('x' * 1_000_000)",
+    "descriptors written to": "import os\nfor n in range(2000):\n    os.write(1, bytes(65536)); os.write(2, bytes(65536))",
+    "odd names": "import os\nopen('a\\nb\\x1b[31m.txt', 'w').close(); open('\\u202egnp.exe', 'w').close(); os.close(os.open(b'\\xff.txt', os.O_CREAT))\nfor n in os.listdir('.'): os.path.isfile(n) and os.remove(n)",
     "end at exit": "import atexit, time; atexit.register(time.sleep, 600)",
     "a thread that never ends": "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start()",
     "odd repr": "class A:\n    def __repr__(self): raise SystemExit('BRE' + 'ACHED'[:0])\nA()",

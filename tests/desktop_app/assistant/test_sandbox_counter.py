@@ -35,9 +35,22 @@ HARMFUL = {
     "interpreter": "changes Python itself",
     "terminal": "waits for a key",
     "large file": "takes the disk where it has no holes",
+    "a terabyte put aside": "takes the disk",
+    "stop itself": "does as it says",
+    "attributes of a file": "leaves a file that nobody can remove",
+    "attributes of what was attached": "leaves a file that nobody can remove",
+    "first to be ended": "says which process goes where memory is short",
     "raise a limit of the app": "is meant for the test's own process",
 }
 NEEDS_MORE = {
+    "attributes by another call": "a file system with attributes",
+    "a tree with attributes": "rights of an administrator, and a kernel from 6.15 on",
+    "a call of a later kernel": "a later kernel",
+    "map of users": "a namespace of its own",
+    "ciphers of the kernel": "a kernel with ciphers",
+    "hold from a limit": "control groups",
+    "far into a file": "a file system with holes that are as large",
+    "a folder that becomes a link": "luck",
     "name": "a network",
     "packet": "rights of an administrator",
     "raw": "rights of an administrator",
@@ -80,6 +93,8 @@ def succeeds(name: str, root: Path) -> bool:
         (root / folder).mkdir(parents=True)
     secret = root / "secret.txt"
     secret.write_text("secret", "utf-8")
+    attached = root / "attached.txt"
+    attached.write_text("attached", "utf-8")
     before = state(secret)
     with (
         subprocess.Popen(["sleep", "600"]) as victim,
@@ -97,6 +112,7 @@ def succeeds(name: str, root: Path) -> bool:
             "unix": root / "s",
             "abstract": root.name,
             "secret": secret,
+            "attached": attached,
             "outside": root / "outside",
             "data": root / "data",
             "home": Path.home(),

@@ -94,7 +94,37 @@ def store_chat(language: str) -> None:
         history.save_conversation(Conversation(id=chat.id, title=title, leaf=replied.id))
         for message in (asked, replied):
             history.save_message(message)
+    store_steps(history, language)
     history.close()
+
+
+def store_steps(history, language: str) -> None:
+    """Store a chat with calls of tools: one that failed, and one that made a figure and a table."""
+    import matplotlib.figure
+
+    from desktop_app.chat.conversation import Conversation, Message
+    from desktop_app.chat.steps import Call, begin_call, ended
+    from desktop_app.chat.table import Table
+    from desktop_app.paths import work_folder
+
+    chat = Conversation(title="Steps 步骤")
+    drawn = work_folder(chat.id) / "figure.png"
+    drawn.parent.mkdir(parents=True)
+    figure = matplotlib.figure.Figure((4, 2))
+    figure.subplots().plot([1, 4, 9, 16])
+    figure.savefig(drawn)
+    code = "import matplotlib.pyplot as plt\nplt.plot([n * n for n in range(1, 5)])  # 平方"
+    calls = (Call("1", "calculator", {"expression": "1 / 0"}), Call("2", "python", {"code": code}))
+    asked = Message(chat.id, None, "user", QUESTION[language])
+    stored = {"tool_calls": [call.stored() for call in calls]}
+    wanted = Message(chat.id, asked.id, "assistant", "", model="Qwen3-8B", state="done", facts=stored)
+    failed = ended(begin_call(calls[0], wanted, ""), "division by zero", "failed")
+    table = Table(("n", "n²"), (("1", "1"), ("2", "4")), 2)
+    done = ended(begin_call(calls[1], failed, ""), "<Figure 1>", "done", [drawn], [table])
+    answer = Message(chat.id, done.id, "assistant", ANSWER, model="Qwen3-8B", state="done")
+    history.save_conversation(Conversation(id=chat.id, title=chat.title, leaf=answer.id))
+    for message in (asked, wanted, failed, done, answer):
+        history.save_message(message)
 
 
 def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -107,6 +137,8 @@ def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "first run", lambda: first_run(window)
     for chat in services.chats.list.conversations:
         yield f"chat {chat.title.split()[0].lower()}", lambda chat=chat: window._chat_actions.open(chat.id)
+    yield "steps unfolded", lambda: unfold_steps(window)
+    yield "step question", lambda: ask_about_step(window)
     yield "find", lambda: window._pages.finder.begin("sort")
     yield "panel", window._toggle_panel
     yield "panel closed", window._toggle_panel
@@ -142,6 +174,39 @@ def first_run(window) -> None:
     found = first_run(hardware_now(window.services.engine.engine), Overview(offers(laptop(16))))
     page.show_found(found, has_starter=True)
     window._pages.setCurrentWidget(page)
+
+
+def unfold_steps(window) -> None:
+    from desktop_app.ui.chat.step_widget import StepWidget
+    from tests.support.window import run_events
+
+    window._chat_actions.open(next(c.id for c in window.services.chats.list.conversations if "Steps" in c.title))
+    run_events(700)
+    for card in window.findChildren(StepWidget):
+        card._button.setChecked(True)
+    scroll_to(window.findChildren(StepWidget)[0])
+
+
+def ask_about_step(window) -> None:
+    from desktop_app.assistant.approvals import Asked
+    from desktop_app.assistant.tools.workspace import workspace
+    from desktop_app.ui.chat.step_widget import StepWidget
+
+    card = window.findChildren(StepWidget)[-1]
+    card.ask(Asked(workspace(Path(tempfile.mkdtemp())), {"name": "报告.md", "content": ANSWER}))
+    scroll_to(card._question)
+
+
+def scroll_to(widget) -> None:
+    from PySide6.QtWidgets import QScrollArea
+
+    from tests.support.window import run_events
+
+    run_events(300)  # it is laid out, and what follows the end of the chat has followed it
+    area = widget
+    while not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    area.ensureWidgetVisible(widget, 0, 40)
 
 
 def say(window) -> None:

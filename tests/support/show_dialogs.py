@@ -14,23 +14,29 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QDialog, QMainW
 
 from converter.hub.cleanup import KeptDownload
 from desktop_app.chat.assistants import Assistant
+from desktop_app.chat.grounding import Quotation
 from desktop_app.library.install import InstallRequest
+from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import BrokenModel
 from desktop_app.library.removal import Removal
 from desktop_app.library.source_facts import SourceFacts
-from desktop_app.paths import settings_file
+from desktop_app.paths import models_folder, settings_file
 from desktop_app.settings import Settings, save_settings
 from desktop_app.ui.app import create_window, make_application
 from desktop_app.ui.chat.assistants_dialog import AssistantsDialog
 from desktop_app.ui.chat.attachment_chip import AttachmentDialog
+from desktop_app.ui.chat.sources_box import PassageDialog
 from desktop_app.ui.chat.transfer_dialog import TransferDialog
 from desktop_app.ui.models.adapter_dialog import AdapterDialog
 from desktop_app.ui.models.add_dialog import AddDialog
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
 from desktop_app.ui.models.delete_downloads import DeletionQuestion
+from desktop_app.ui.models.model_settings_dialog import ModelSettingsDialog
 from desktop_app.ui.models.removal_question import RemovalQuestion
+from desktop_app.ui.server.server_dialog import ServerDialog
+from desktop_app.ui.settings.connections_dialog import ConnectionsDialog
 from desktop_app.ui.settings.sections import SECTIONS
-from desktop_app.ui.widgets.fitting_dialog import free_area
+from desktop_app.ui.widgets.fitting_dialog import FittingDialog, free_area
 from desktop_app.ui.window import MainWindow
 from models.errors import ZhiyinError
 from models.sentence import Sentence
@@ -81,6 +87,17 @@ def dialogs(window: MainWindow, folder: Path) -> dict[str, Callable[[], QDialog]
         window._dialogs.closing()
         return newest(window, QDialog)
 
+    def by_window(open_one: Callable[[], None], kind: type[QDialog] = FittingDialog) -> Callable[[], QDialog]:
+        def show() -> QDialog:
+            open_one()
+            return newest(window, kind)
+
+        return show
+
+    services, opener = window.services, window._dialogs
+    starter = Library(models_folder()).starter()
+    assert starter is not None
+    part = Quotation(1, "a document with a long name.pdf", WORDS * 4, str(folder / "a.pdf"), 3, 4, 0.031, 2.5, 0.87)
     removal = Removal(BrokenModel("a-broken-model", folder / "model.gguf", ZhiyinError(WORDS)), (), None)
     return {
         "add": lambda: opened(AddDialog(window)),
@@ -93,6 +110,16 @@ def dialogs(window: MainWindow, folder: Path) -> dict[str, Callable[[], QDialog]
         "transfer": lambda: opened(TransferDialog(window.services.transfer, window)),
         "attachment": lambda: opened(AttachmentDialog("a name.txt", WORDS * 20, window)),
         "closing": closing,
+        "my models": by_window(opener.my_models),
+        "measure": by_window(lambda: opener.measure(starter)),
+        "model settings": lambda: opened(ModelSettingsDialog(services, starter, window)),
+        "remotes": by_window(opener.remotes),
+        "tools": by_window(opener.tools),
+        "trash": by_window(opener.trash),
+        "collections": by_window(opener.collections),
+        "server": lambda: opened(ServerDialog(services.server, window)),
+        "connections": lambda: opened(ConnectionsDialog(window)),
+        "passage": lambda: opened(PassageDialog("a document, page 3", part, window)),
     }
 
 

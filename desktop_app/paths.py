@@ -175,6 +175,11 @@ def model_settings_file() -> Path:
     return data_folder() / "model-settings.json"
 
 
+def rename_file() -> Path:
+    """Return the file of a model's rename that is under way."""
+    return data_folder() / "rename.json"
+
+
 def speed_file() -> Path:
     """Return the file of what `desktop_app.planning.speed` measured."""
     return data_folder() / "speed.json"

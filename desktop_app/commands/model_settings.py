@@ -11,8 +11,8 @@ from desktop_app.commands.session import ask_which
 from desktop_app.commands.terminal import print_json, print_table, say
 from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import InstalledModel, ModelSettings
-from desktop_app.library.model_care import rename_model
 from desktop_app.library.model_settings import MOST_THREADS, store_model_settings
+from desktop_app.library.renaming import rename_model
 from desktop_app.settings import RANGES, SAMPLED
 from models.visible import visible
 

@@ -1,4 +1,4 @@
-"""`zhiyin models`: list, info, set, rename, import, pack, unpack, remove."""
+"""`zhiyin models`: list, info, set, rename, import, found, duplicates, pack, unpack, remove."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from converter.gguf_header import ArrayLength, read_gguf_header
+from desktop_app.commands.model_duplicates import print_duplicates
 from desktop_app.commands.model_settings import add_rename, add_set, rename, set_values
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import ask_which
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser(
         "found", parents=[shared], help="list the models that other programs keep here; import takes their paths"
     )
+    actions.add_parser(
+        "duplicates", parents=[shared], help="list the models that are here twice, by their files' SHA-256"
+    )
     packer = actions.add_parser("pack", parents=[shared], help="write a model into one file for another computer")
     add_model(packer)
     packer.add_argument("--out", type=Path, metavar="FILE", help=f"where to; without it NAME{SUFFIX} here")
@@ -53,14 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do the action."""
     library = Library(models_folder())
-    if arguments.action == "info":
-        _info(library, arguments)
+    if arguments.action in _FURTHER:
+        _FURTHER[arguments.action](library, arguments)
     elif arguments.action == "remove":
         _remove(library, arguments.model, for_good=arguments.delete)
-    elif arguments.action == "set":
-        set_values(library, arguments)
-    elif arguments.action == "rename":
-        rename(library, arguments)
     elif arguments.action == "found":
         _print_found(as_json=arguments.json)
     elif arguments.action == "pack":
@@ -151,3 +151,7 @@ def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
     return {
         key: f"{value.length} values" if isinstance(value, ArrayLength) else value for key, value in metadata.items()
     }
+
+
+_FURTHER = {"info": _info, "set": set_values, "rename": rename, "duplicates": print_duplicates}
+"""Actions that do their own printing."""

@@ -25,7 +25,7 @@ from desktop_app.library.removal import Removal, plan_removal
 from desktop_app.library.removal import remove as remove_model
 from desktop_app.library.scan import find_models
 from desktop_app.library.starter import starter_model
-from desktop_app.paths import downloads_folder
+from desktop_app.paths import downloads_folder, left_storage, rename_file
 from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
 
@@ -41,6 +41,12 @@ class Library:
 
     def listing(self) -> Listing:
         """Return the models, and what cannot be used with the reason."""
+        if rename_file().is_file() or left_storage() is not None:  # a process was killed, or is just about it
+            from desktop_app.library.renaming import finish_rename
+            from desktop_app.library.storage import follow_move
+
+            finish_rename()
+            follow_move()
         scanned = find_models(self._folder)
         origins, own = Origins(downloads_folder()), all_model_settings()
         models: dict[tuple[int, int, str, str], InstalledModel] = {}

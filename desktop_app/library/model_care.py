@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from converter.gguf_checks import check_model, read_parts
-from converter.gguf_header import part_paths, read_gguf_header, split_parts
-from converter.hub.manifest import converted_from, read_manifest, write_manifest
-from desktop_app.library.file_names import exists, shown_name
+from converter.gguf_header import read_gguf_header, split_parts
+from converter.hub.manifest import converted_from, read_manifest
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.library.model_settings import follow_renames, store_model_settings
 from desktop_app.library.packs import pack
 from desktop_app.paths import downloads_folder, models_folder, used_file
 from desktop_app.small_files import Parsed, SmallFile
-from models.errors import BadFile, Cancelled, ZhiyinError
-from models.system_errors import cannot_write
+from models.errors import BadFile, Cancelled
 
 _AT_ONCE = 4 * 1024 * 1024
-_LONGEST = 120
-"""Characters of a name."""
-_NO_NAME = '/\\:*?"<>|'
 
 
 @dataclass(frozen=True)
@@ -63,6 +57,24 @@ def note_use(model: InstalledModel, when: float) -> None:
         OSError: it cannot be written.
     """
     _used().change(lambda used: used | {model.identifier: when})
+
+
+def all_uses() -> Mapping[str, float]:
+    """Return when models were loaded last, by their identifiers."""
+    return _used().read()
+
+
+def follow_uses(targets: Mapping[str, str]) -> None:
+    """Let renamed or moved models keep when they were loaded last.
+
+    Args:
+        targets: the new identifier of each former one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if targets:
+        _used().change(lambda used: {targets.get(name, name): when for name, when in used.items()})
 
 
 def verify_model(model: InstalledModel, tell: Callable[[tuple[int, int]], None], cancelled: Callable[[], bool]) -> str:
@@ -112,52 +124,6 @@ def export_model(
         tell(size)
 
     pack(model.path, target, origin=model.origin, count=count)
-
-
-def rename_model(model: InstalledModel, name: str) -> Path:
-    """Give a model another name and return its path; a single file of the models folder is called like it.
-
-    A model in several files, or outside the models folder, is only listed under its new name: other programs may use its files.
-
-    Raises:
-        ZhiyinError: it is no name, it is taken, or the system refuses.
-    """
-    if model.starter:
-        raise ZhiyinError("{name} comes with the application and keeps its name.", name=model.name)
-    name = name.strip().removesuffix(".gguf")
-    usable = 0 < len(name) <= _LONGEST and name.isprintable() and not name.startswith(".")
-    if not usable or any(sign in _NO_NAME for sign in name):
-        raise ZhiyinError("{name!r} cannot be a file's name; choose another one.", name=name[:80])
-    target = model.path.with_name(f"{name}.gguf")
-    if not model_facts(model).is_ours:
-        listed = "" if name == shown_name(model.path) else name
-        store_model_settings(model.identifier, replace(model.own, name=listed))
-        return model.path
-    if len(part_paths(target)) != 1:
-        raise ZhiyinError("{name!r} cannot be a file's name; choose another one.", name=name[:80])
-    if exists(target):
-        raise ZhiyinError("{path} is there already; choose another name.", path=target)
-    try:
-        model.path.rename(target)
-        _note_name(model.path, target)
-        renamed = Path(model.identifier).with_name(target.name).as_posix()
-        follow_renames({model.identifier: renamed})
-        _used().change(lambda used: {renamed if key == model.identifier else key: when for key, when in used.items()})
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    return target
-
-
-def _note_name(path: Path, target: Path) -> None:
-    """Let the note of the download that a model was made of name the file as it is called now."""
-    for folder in downloads_folder().glob("*"):
-        if path in converted_from(folder):
-            note = read_manifest(folder)
-            made = {
-                key: {**entry, "path": str(target)} if entry.get("path") == str(path) else entry
-                for key, entry in note["converted"].items()
-            }
-            write_manifest(folder, {**note, "converted": made})
 
 
 def _origin_of(path: Path) -> tuple[str, bool]:

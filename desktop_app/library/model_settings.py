@@ -57,6 +57,8 @@ def follow_renames(targets: Mapping[str, str]) -> None:
 
 def _renamed(stored: dict[str, ModelSettings], names: tuple[str, str]) -> dict[str, ModelSettings]:
     identifier, target = names
+    if identifier in stored.get(target, ModelSettings()).former:
+        return stored  # it was done before
     # A name that is given again belongs to the new model alone.
     others = {
         name: replace(kept, former=tuple(old for old in kept.former if old not in names))

@@ -20,6 +20,7 @@ from typing import Any
 from converter.atomic_write import is_unfinished, remove_leftovers, sync, write_atomically
 from converter.hub.manifest import LOCK, NOTE, alone, read_origin
 from desktop_app.library.imported_files import LIST
+from desktop_app.library.model_care import all_uses, follow_uses
 from desktop_app.library.model_settings import all_model_settings, follow_renames
 from desktop_app.paths import data_folder, left_storage, storage_folder, use_storage
 from models.errors import BadFile, Cancelled, ZhiyinError
@@ -70,10 +71,6 @@ def move_storage(target: Path, tell: Callable[[Moving], None], cancelled: Callab
             _Copy(source, target, tell, cancelled).run()
             _correct_paths(source, target)
             use_storage(target, source)
-            follow_renames(
-                {name: moved for name in all_model_settings() if (moved := moved_path(name, source, target)) != name}
-            )
-        (target / _MARK).unlink()
     except OSError as error:
         raise cannot_write(target, error) from error
     finish_move()
@@ -86,6 +83,8 @@ def finish_move() -> None:
     if old is None:
         return
     new = storage_folder()
+    if not follow_move():
+        return  # the next start does it
     for file in list(_files(old, everything=True)):
         copied = new / file.relative_to(old)
         written_anew = file.name in (NOTE, LIST, LOCK)
@@ -96,8 +95,22 @@ def finish_move() -> None:
         for folder, _, _ in os.walk(old / name, topdown=False):
             with suppress(OSError):
                 Path(folder).rmdir()
+    with suppress(OSError):
+        (new / _MARK).unlink(missing_ok=True)
     if not any(True for _ in _files(old)):
         use_storage(new, None)
+
+
+def follow_move() -> bool:
+    """Let settings and last uses belong to the models where they are now; tell whether they do. Twice is as good as once."""
+    source, target = left_storage(), storage_folder()
+    if source is None:
+        return True
+    with suppress(OSError):
+        for names, follow in ((all_model_settings(), follow_renames), (all_uses(), follow_uses)):
+            follow({name: moved for name in names if (moved := moved_path(name, source, target)) != name})
+        return True
+    return False
 
 
 class _Copy:

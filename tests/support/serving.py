@@ -51,10 +51,10 @@ class Served:
 
 
 @contextmanager
-def served(home: Path, *options: str, **environment: str) -> Iterator[Served]:
-    """Run `zhiyin serve` on a port of its own with a data folder."""
+def served(home: Path, *options: str, before: tuple[str, ...] = (), **environment: str) -> Iterator[Served]:
+    """Run `zhiyin serve` on a port of its own with a data folder; `before` is what its command is given to."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "desktop_app.cli", "serve", "--port", "0", *options],
+        [*before, sys.executable, "-m", "desktop_app.cli", "serve", "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=(home / "serve.log").open("w"),
         text=True,

@@ -90,7 +90,7 @@ class ModelCareBridge(QObject):
         """Give a model another name; the library's list tells when it has it."""
 
         def rename() -> Path:
-            from desktop_app.library.model_care import rename_model
+            from desktop_app.library.renaming import rename_model
 
             return rename_model(model, name)
 

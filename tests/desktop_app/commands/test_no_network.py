@@ -9,11 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from desktop_app.network import OFFLINE, switch
+from desktop_app.connections import connections
+from desktop_app.network import ASKED, OFFLINE, switch
 from tests.support.checkpoints import write_checkpoint
+from tests.support.hub_server import HubServer, Repository
 from tests.support.random_llama import random_llama
+from tests.support.serving import STARTER, served
 
 ROOT = Path(__file__).parents[3]
 _NETWORK = re.compile(r"\b(AF_INET6?|AF_PACKET|sin6?_addr)\b")
@@ -41,6 +45,16 @@ def test_the_check_sees_what_there_is(tmp_path: Path) -> None:
     assert sum("socket(AF_INET" in call for call in calls) == 2
 
 
+def connects(log: Path) -> list[tuple[str, int]]:
+    """Return every address that was connected to."""
+    calls = [
+        line for line in log.read_text(errors="replace").splitlines() if " connect(" in line and _NETWORK.search(line)
+    ]
+    matches = [re.search(r'sin6?_port=htons\((\d+)\).*?"([^"]+)"', line) for line in calls]
+    assert None not in matches, calls
+    return [(match[2], int(match[1])) for match in matches if match is not None]
+
+
 @pytest.mark.parametrize(
     "command",
     ["chat", "convert", "fit", "fit NAME", "models", "models import", "tokenize", "hardware", "doctor", "window"],
@@ -65,6 +79,43 @@ def test_a_command_asks_no_network(command: str, starter_gguf: Path, tmp_path: P
     }[command]
     settings = {"HF_TOKEN": "hf_secret", "ALL_PROXY": "socks5://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
     assert network_calls([sys.executable, "-m", "desktop_app.cli", *words], tmp_path, **settings) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("data_home")
+@pytest.mark.parametrize("command", ["chat", "convert", "fit", "window"])
+def test_offline_it_asks_none_either(command: str, starter_gguf: Path, tmp_path: Path) -> None:
+    switch(OFFLINE)
+    test_a_command_asks_no_network(command, starter_gguf, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("position", [ASKED, OFFLINE])
+def test_the_server_connects_to_nobody(position: str, data_home: Path, tmp_path: Path) -> None:
+    switch(position)
+    log = tmp_path / "calls"
+    with served(data_home, before=("strace", "-D", "-f", "-qq", "-e", "trace=network", "-o", str(log))) as server:
+        assert "SmolLM2" in httpx2.get(f"{server.address}/v1/models", timeout=60).text
+        body = {"model": STARTER, "max_tokens": 2, "messages": [{"role": "user", "content": "Hi"}]}
+        assert httpx2.post(f"{server.address}/v1/chat/completions", json=body, timeout=120).json()["choices"]
+    assert connects(log) == []
+    assert connections() == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("data_home")
+def test_the_list_of_connections_is_what_the_system_saw(tmp_path: Path) -> None:
+    config, weights = random_llama(vocab_size=320)
+    files = {path.name: path.read_bytes() for path in write_checkpoint(tmp_path / "tea", config, weights).iterdir()}
+    with HubServer({"org/tea": Repository({"main": files})}) as hub, HubServer() as content:
+        content.repositories, hub.content_at = hub.repositories, content.endpoint
+        words = ["convert", "org/tea", "--tokenizer", "none", "--quant", "Q8_0", "--out", str(tmp_path / "out.gguf")]
+        program = [sys.executable, "-m", "desktop_app.cli", *words]
+        assert network_calls(program, tmp_path, HF_ENDPOINT=hub.endpoint) != []
+        listed = [(entry.host, entry.port) for entry in connections()]
+        assert len(listed) == len(hub.requests) + len(content.requests)
+        assert set(connects(tmp_path / "calls")) == set(listed)
+        assert len(set(listed)) == 2, "the hub and where it redirects to"
 
 
 @pytest.mark.usefixtures("data_home")

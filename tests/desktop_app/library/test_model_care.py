@@ -12,7 +12,8 @@ import pytest
 from converter.hub.manifest import earlier_conversion, note_conversion
 from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.library.model_care import model_facts, note_use, rename_model, verify_model
+from desktop_app.library.model_care import model_facts, note_use, verify_model
+from desktop_app.library.renaming import rename_model
 from desktop_app.paths import downloads_folder, models_folder
 from models.errors import BadFile, Cancelled, ZhiyinError
 from tests.converter.hub.test_cleanup import fetched

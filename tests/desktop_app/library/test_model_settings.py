@@ -15,9 +15,10 @@ from desktop_app.engine.protocol import MOST_THREADS as ENGINE_MOST
 from desktop_app.library.first_model import first_model
 from desktop_app.library.installed import Library
 from desktop_app.library.installed_model import ModelSettings
-from desktop_app.library.model_care import model_facts, note_use, rename_model
+from desktop_app.library.model_care import model_facts, note_use
 from desktop_app.library.model_names import identified
 from desktop_app.library.model_settings import MOST_THREADS, all_model_settings, store_model_settings
+from desktop_app.library.renaming import rename_model
 from desktop_app.paths import model_settings_file, models_folder
 from desktop_app.settings import Settings
 

@@ -65,8 +65,9 @@ DIFFERENCES = {
 NONE_OF_OURS = {
     "an architecture that no family of ours converts": (
         "Apertus-8B-Instruct", "Apriel-1.6-15b-Thinker-fixed", "ByteDance-Seed-OSS", "Cohere2MoE",
-        "CohereForAI-c4ai-command-r-plus-tool_use", "CohereForAI-c4ai-command-r7b-12-2024-tool_use", "Kimi-K3", "LFM2.5-Instruct",
-        "MiniMax-M2", "MiniMax-M3", "Reka-Edge", "Spark2.5", "StepFun3.5-Flash", "deepseek-ai-DeepSeek-V3.2", "deepseek-ai-DeepSeek-V4", "deepseek-ai-DeepSeek-V4-Flash-0731",
+        "CohereForAI-c4ai-command-r-plus-tool_use", "CohereForAI-c4ai-command-r7b-12-2024-tool_use", "Kimi-K3",
+        "LFM2.5-Instruct", "MiniMax-M2", "MiniMax-M3", "Reka-Edge", "Spark2.5", "StepFun3.5-Flash",
+        "deepseek-ai-DeepSeek-V3.2", "deepseek-ai-DeepSeek-V4", "deepseek-ai-DeepSeek-V4-Flash-0731",
         "google-gemma-4-31B-it", "inclusionai-ling-3.0-flash", "muse-glimmer",
     ),
     "another publisher's notation on an architecture of ours: such a model has the generic one": (

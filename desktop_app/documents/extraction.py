@@ -87,6 +87,7 @@ def _reader(kind: str) -> Callable[[Path], list[Page]]:
         kinds.MARKDOWN: plain.markdown_pages,
         kinds.TEXT: plain.text_pages,
         kinds.CODE: plain.code_pages,
+        kinds.NOTEBOOK: plain.notebook_pages,
     }[kind]
 
 

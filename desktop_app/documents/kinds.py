@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PDF, WORD, SLIDES, SHEETS, CSV, HTML, EPUB, MARKDOWN, TEXT, CODE = (
-    "pdf", "docx", "pptx", "xlsx", "csv", "html", "epub", "markdown", "text", "code",
+PDF, WORD, SLIDES, SHEETS, CSV, HTML, EPUB, MARKDOWN, TEXT, CODE, NOTEBOOK = (
+    "pdf", "docx", "pptx", "xlsx", "csv", "html", "epub", "markdown", "text", "code", "notebook",
 )  # fmt: skip
 _ENDINGS = {
     PDF: "pdf",
@@ -18,7 +18,8 @@ _ENDINGS = {
     MARKDOWN: "md markdown mdx",
     TEXT: "txt text log rst tex org srt vtt ini cfg conf properties",
     CODE: "py pyi js mjs ts tsx jsx java c h cc cpp cxx hpp cs go rs rb php swift kt kts scala lua pl r jl sh bash zsh ps1 bat "
-    "sql json jsonl yaml yml toml xml css scss vue svelte dart hs ml clj ex erl m mm cmake make dockerfile proto ipynb",
+    "sql json jsonl yaml yml toml xml css scss vue svelte dart hs ml clj ex erl m mm cmake make dockerfile proto",
+    NOTEBOOK: "ipynb",
 }
 KIND_OF_ENDING = {f".{ending}": kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
 

@@ -7,7 +7,9 @@ import csv
 import io
 import re
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from charset_normalizer import from_bytes
 
 from desktop_app.chat.chinese_encoding import chinese_encoding
@@ -109,6 +111,45 @@ def code_pages(path: Path) -> list[Page]:
             waiting = []
     blocks.append("\n".join(waiting))
     return [Page(0, [Block(text, Kind.CODE) for text in blocks if text.strip()])]
+
+
+class _Output(msgspec.Struct):
+    text: str | list[str] = ""
+    data: dict[str, Any] = {}
+
+    def written(self) -> str:
+        plain = self.data.get("text/plain", "")
+        return _joined(self.text) or _joined(plain if isinstance(plain, str | list) else "")
+
+
+class _Cell(msgspec.Struct):
+    cell_type: str = ""
+    source: str | list[str] = ""
+    outputs: list[_Output] = []
+
+
+class _Notebook(msgspec.Struct):
+    cells: list[_Cell]
+
+
+def notebook_pages(path: Path) -> list[Page]:
+    """Return a Jupyter notebook: what was written and computed, without its pictures (nbformat 4)."""
+    try:
+        notebook = msgspec.json.decode(read_text(path), type=_Notebook)
+    except msgspec.DecodeError:  # an old one, or none: as the text that it is
+        return code_pages(path)
+    blocks: list[Block] = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            blocks += markdown_blocks(_joined(cell.source))
+            continue
+        parts = [_joined(cell.source), *(output.written() for output in cell.outputs)]
+        blocks += [Block(part.strip("\n"), Kind.CODE) for part in parts if part.strip()]
+    return [Page(0, blocks)]
+
+
+def _joined(lines: str | list[Any]) -> str:
+    return lines if isinstance(lines, str) else "".join(map(str, lines))
 
 
 def markdown_pages(path: Path) -> list[Page]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import re
@@ -170,6 +171,23 @@ def test_a_spine_that_goes_round_in_circles(extractor: Extractor, tmp_path: Path
             archive.writestr(name, data)
     pages = extractor.extract(path).pages
     assert [(page.number, page.text) for page in pages] == [(1, "第一章\n\n从前有座山。"), (2, "Two\n\nThe end.")]
+
+
+def test_a_notebook_without_its_pictures(extractor: Extractor, tmp_path: Path) -> None:
+    picture = {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo" * 1000, "text/plain": ["<Figure>"]}}
+    printed = {"output_type": "stream", "text": ["42\n"]}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Tea\n", "Green tea."]},
+        {"cell_type": "code", "source": "print(6 * 7)", "outputs": [printed, picture]},
+        {"cell_type": "code", "source": [], "outputs": []},
+    ]
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "metadata": {}, "cells": cells}), "utf-8")
+    document = extractor.extract(path)
+    assert document.text == "Tea\n\nGreen tea.\n\nprint(6 * 7)\n\n42\n\n<Figure>"
+    assert document.title == "Tea"
+    path.write_text('{"worksheets": []}', "utf-8")
+    assert extractor.extract(path).text == '{"worksheets": []}'
 
 
 def test_what_is_no_text_is_said(extractor: Extractor, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def _found(store: Store, arguments: argparse.Namespace) -> list[Found]:
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
-    return [name.strip() for name in arguments.collection.split(",") if name.strip()]
+    return [name.strip() for name in arguments.collection.split(",") if name.strip()] or [arguments.collection]
 
 
 def _settings(arguments: argparse.Namespace) -> RetrievalSettings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from desktop_app.documents.words import index_terms, match_expression
 from models.errors import ZhiyinError, error_from_data
 
 _BUSY_SECONDS = 20.0
+_NAME = re.compile(r"[^,\x00-\x1f\x7f]{1,200}")
+"""Of a collection: several are named with commas between them."""
 _COUNTED = 2000
 """Passages with a term that are counted at most: more of them make no difference to its weight."""
 _SCHEMA_1 = """
@@ -183,8 +186,19 @@ class Store:
     # Collections
 
     def add(self, name: str, sources: Sequence[Path]) -> Collection:
-        """Add files and folders to a collection, which is made if there is none of that name."""
+        """Add files and folders to a collection, which is made if there is none of that name.
+
+        Raises:
+            StoreError: a new one cannot have that name.
+        """
         with self._writing():
+            known = self._database.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone()
+            if known is None and not _NAME.fullmatch(name.strip()):
+                raise StoreError(
+                    "A collection needs a name without commas and line breaks; {name!r} is none.",
+                    name=name,
+                    code="name",
+                )
             self._database.execute("INSERT OR IGNORE INTO collections (name) VALUES (?)", (name,))
             number = self._number(name)
             self._database.executemany(
@@ -230,11 +244,23 @@ class Store:
         self._shrink()
 
     def remove_source(self, name: str, source: str) -> None:
-        """Take a file or folder out of a collection; what was made of it goes with the next indexing."""
+        """Take a file or folder out of a collection; what was made of it goes with the next indexing.
+
+        Raises:
+            NoCollection: there is none of that name.
+            StoreError: it is not in there.
+        """
         with self._writing():
-            self._database.execute(
+            removed = self._database.execute(
                 "DELETE FROM sources WHERE collection = ? AND path = ?", (self._number(name), source)
             )
+            if removed.rowcount == 0:
+                raise StoreError(
+                    "{path} was not added to the collection {name!r}; name a file or folder that was.",
+                    path=Path(source),
+                    name=name,
+                    code="no-source",
+                )
 
     def files(self, name: str) -> list[StoredFile]:
         """Return a collection's files by path."""

@@ -40,6 +40,10 @@
         <translation>--tensor-type {text}：{name} 不是正则表达式（{reason}）。</translation>
     </message>
     <message>
+        <source>A collection needs a name without commas and line breaks; {name!r} is none.</source>
+        <translation>文档库要有名字，不能含逗号和换行；{name!r} 不行。</translation>
+    </message>
+    <message>
         <source>A context of {count} tokens for {name} does not fit in memory; choose a smaller one.</source>
         <translation>内存不足，{name} 无法使用 {count} 个词元的上下文；请选择更小的上下文。</translation>
     </message>
@@ -2044,6 +2048,10 @@
         <translation>{path} 要求激活函数 {activation!r}，Gemma 没有这种激活函数。</translation>
     </message>
     <message>
+        <source>{path} asks for {key} {asked!r}, but llama.cpp computes {computed!r} for this family.</source>
+        <translation>{path} 要求 {key} 为 {asked!r}，但 llama.cpp 对这个系列按 {computed!r} 计算。</translation>
+    </message>
+    <message>
         <source>{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.</source>
         <translation>{path} 要求执行 {what}，权重文件不需要它；其中的内容没有运行：请改用 safetensors 格式。</translation>
     </message>
@@ -3020,6 +3028,10 @@
         <translation>{path} 是为另一个模型制作的：其中 {tensor} 有 {columns} 列，而这里是 {expected} 列；请用同一个模型重新制作。</translation>
     </message>
     <message>
+        <source>{path} was not added to the collection {name!r}; name a file or folder that was.</source>
+        <translation>{path} 没有加入过文档库 {name!r}；请写加入过的文件或文件夹。</translation>
+    </message>
+    <message>
         <source>{path} was not read, because the work was stopped.</source>
         <translation>{path} 没有读取，因为操作已停止。</translation>
     </message>
@@ -3154,6 +3166,10 @@
     <message>
         <source>{path}: llama.cpp computes YaRN with whole correction bounds only.</source>
         <translation>{path}：llama.cpp 的 YaRN 只支持取整的修正边界。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes the vectors of this family, not its scores; choose bge-reranker.</source>
+        <translation>{path}：llama.cpp 只能算这个系列的向量，不能算它的分数；请选择 bge-reranker。</translation>
     </message>
     <message>
         <source>{path}: llama.cpp computes this family with &apos;norm_topk_prob&apos; {wanted} only.</source>

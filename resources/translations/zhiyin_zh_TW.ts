@@ -40,6 +40,10 @@
         <translation>--tensor-type {text}：{name} 不是正規表示式（{reason}）。</translation>
     </message>
     <message>
+        <source>A collection needs a name without commas and line breaks; {name!r} is none.</source>
+        <translation>文件庫要有名稱，不能含逗號和換行；{name!r} 不行。</translation>
+    </message>
+    <message>
         <source>A context of {count} tokens for {name} does not fit in memory; choose a smaller one.</source>
         <translation>記憶體不足，{name} 無法使用 {count} 個詞元的上下文；請選擇更小的上下文。</translation>
     </message>
@@ -2044,6 +2048,10 @@
         <translation>{path} 要求啟動函數 {activation!r}，Gemma 沒有這種啟動函數。</translation>
     </message>
     <message>
+        <source>{path} asks for {key} {asked!r}, but llama.cpp computes {computed!r} for this family.</source>
+        <translation>{path} 要求 {key} 為 {asked!r}，但 llama.cpp 對這個系列按 {computed!r} 計算。</translation>
+    </message>
+    <message>
         <source>{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.</source>
         <translation>{path} 要求執行 {what}，權重檔案不需要它；其中的內容沒有執行：請改用 safetensors 格式。</translation>
     </message>
@@ -3020,6 +3028,10 @@
         <translation>{path} 是為另一個模型製作的：其中 {tensor} 有 {columns} 欄，而這裡是 {expected} 欄；請用同一個模型重新製作。</translation>
     </message>
     <message>
+        <source>{path} was not added to the collection {name!r}; name a file or folder that was.</source>
+        <translation>{path} 沒有加入過文件庫 {name!r}；請寫加入過的檔案或資料夾。</translation>
+    </message>
+    <message>
         <source>{path} was not read, because the work was stopped.</source>
         <translation>{path} 沒有讀取，因為操作已停止。</translation>
     </message>
@@ -3154,6 +3166,10 @@
     <message>
         <source>{path}: llama.cpp computes YaRN with whole correction bounds only.</source>
         <translation>{path}：llama.cpp 的 YaRN 只支援取整的修正邊界。</translation>
+    </message>
+    <message>
+        <source>{path}: llama.cpp computes the vectors of this family, not its scores; choose bge-reranker.</source>
+        <translation>{path}：llama.cpp 只能算這個系列的向量，不能算它的分數；請選擇 bge-reranker。</translation>
     </message>
     <message>
         <source>{path}: llama.cpp computes this family with &apos;norm_topk_prob&apos; {wanted} only.</source>

@@ -95,6 +95,21 @@ def test_a_removed_collection_leaves_nothing(store: Store, folder: Path) -> None
         Store(store.path).collection("notes")
 
 
+@pytest.mark.parametrize("name", ["", "  ", "a,b", "two\nlines", "\0"])
+def test_a_collection_has_a_name_by_which_it_can_be_asked(name: str, store: Store) -> None:
+    with pytest.raises(StoreError, match="needs a name"):
+        store.add(name, [])
+    assert store.collections() == []
+
+
+def test_what_was_never_added_cannot_be_taken_out(store: Store, folder: Path) -> None:
+    store.add("notes", [folder])
+    with pytest.raises(StoreError, match="note1.md was not added"):
+        store.remove_source("notes", str(folder / "note1.md"))
+    store.remove_source("notes", str(folder))
+    assert Indexer(store, None).update("notes").sources == ()
+
+
 def test_a_folder_that_vanished_is_forgotten_and_an_unplugged_disk_is_not(
     store: Store, tmp_path: Path, folder: Path
 ) -> None:

@@ -104,7 +104,7 @@ def test_a_collection_has_a_name_by_which_it_can_be_asked(name: str, store: Stor
 
 def test_what_was_never_added_cannot_be_taken_out(store: Store, folder: Path) -> None:
     store.add("notes", [folder])
-    with pytest.raises(StoreError, match="note1.md was not added"):
+    with pytest.raises(StoreError, match="was not added to the collection"):
         store.remove_source("notes", str(folder / "note1.md"))
     store.remove_source("notes", str(folder))
     assert Indexer(store, None).update("notes").sources == ()

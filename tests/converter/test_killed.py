@@ -63,6 +63,7 @@ def start(source: Path, out: Path) -> subprocess.Popen[str]:
     return child
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_killed_at_any_moment(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.gguf"

@@ -81,6 +81,7 @@ def test_the_second_is_told_and_the_first_is_untouched(way: str, source: Path, r
     assert (folder / "out.gguf").read_bytes() == right
 
 
+@pytest.mark.slow
 def test_many_at_once(source: Path, right: bytes, tmp_path: Path) -> None:
     out = tmp_path / "out.gguf"
 

@@ -47,8 +47,8 @@ from models.system_errors import cannot_write
 _DEPTHS = 2
 """Groups of layers, from the first to the last, in which a kind of tensor is probed by itself."""
 _PROBED = (Type.Q4_K, Type.Q5_0)
-"""What a group is quantized to for its probe: the first that divides its rows. Much coarser, and divergences do not add up: by
-what SmolLM2's values lose in Q4_0, 0.094 nats, they would lose two and a half times as much in Q5_1 as they do."""
+"""What a group is quantized to for its probe: the first that divides its rows. Much coarser, and divergences do not add up; much
+finer, and those of the coarse types are not foreseen."""
 _FINE = (Type.Q8_0, Type.Q6_K)
 """For each way in which ggml rounds activations, the type of weights that itself rounds least."""
 _OUTLIER = 10.0

@@ -26,7 +26,6 @@ from desktop_app.assistant.sandbox.python_kernel import PythonKernel
 from desktop_app.assistant.tool import ToolResult
 from desktop_app.documents.embedder import Embedder
 from desktop_app.documents.extraction_process import Extractor
-from desktop_app.engine.schemas import Schemas
 from desktop_app.library.embedding_model import bundled_embedding_model
 from models.errors import ZhiyinError
 
@@ -167,9 +166,12 @@ def _server(folder: Path) -> str:
 
 def _schemas(folder: Path) -> str:
     """Resolve a reference in a JSON schema."""
-    schemas = Schemas()
-    _expect("$ref" in schemas.plain({"$ref": "#/$defs/a", "$defs": {"a": {"type": "null"}}}), "the reference is gone")
-    return str(next(iter(schemas.definitions.values()))["type"])
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT202012
+
+    resource = DRAFT202012.create_resource({"$defs": {"a": {"type": "null"}}})
+    registry: Registry[Any] = Registry().with_resource("", resource)
+    return str(registry.resolver().lookup("#/$defs/a").contents["type"])
 
 
 def _mcp(folder: Path) -> str:

@@ -176,7 +176,7 @@ ATTACKS = {
     "lock": "import fcntl, os; fcntl.flock(os.open('{attached}', os.O_RDONLY), fcntl.LOCK_EX); print('BREACH')",
     "watch by signals": "import fcntl, os; fcntl.fcntl(os.open('.', os.O_RDONLY), 1026, 0x8000003F); print('BREACH')",
     "own descriptors": "import os; print('BREACH', os.listdir('/proc/self/fd'))",
-    "own root": "import os; print('BREACH', os.listdir('/proc/self/root/'))",
+    "own root": "import os; print('BREACH', os.listdir('/proc/self/root'))",
     "own folder's parent": "import os; print('BREACH', os.listdir('/proc/self/cwd/..'))",
     "first to be ended": "open('/proc/self/oom_score_adj', 'w').write('1'); print('BREACH')",
     "hold from a limit": "import os; print('BREACH', os.listdir('/sys/fs/cgroup'))",

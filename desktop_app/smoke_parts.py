@@ -239,6 +239,13 @@ def _keyring(folder: Path) -> str:
     return f"{backend.__module__}, {type(keyring.get_keyring()).__name__}"
 
 
+def _bin(folder: Path) -> str:
+    """Find what moves files into this system's bin; nothing is moved into anybody's."""
+    from send2trash import send2trash
+
+    return str(send2trash.__module__)
+
+
 def _terminal(folder: Path) -> str:
     """Type a message into the editor of the terminal."""
     from prompt_toolkit import PromptSession
@@ -410,6 +417,7 @@ TRIALS = (
     Trial("schemas", ("referencing",), _schemas),
     Trial("downloads", ("filelock", "httpx2", "huggingface-hub", "socksio"), _downloads),
     Trial("keyring", ("keyring",), _keyring),
+    Trial("bin", ("send2trash",), _bin),
     Trial("terminal", ("prompt-toolkit", "wcwidth"), _terminal),
     Trial("markdown", ("markdown-it-py", "pygments"), _markdown),
     Trial("formulas", ("ziamath",), _formulas),

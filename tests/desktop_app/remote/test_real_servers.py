@@ -2,91 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from desktop_app.engine.protocol import Embed, Generate, SamplingSettings, Text
 from desktop_app.remote.addresses import Remote, read_address
 from desktop_app.remote.engine import RemoteEngine, list_models
 from models.errors import ZhiyinError
-from tests.support.checkpoints import checkpoint_of_gguf
+from tests.support.other_servers import CONTEXT, KEY, NAME, llama_server, running, vllm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-KEY = "secret"
-NAME = "starter"
 ASK = ({"role": "user", "content": "What is the capital of France?"},)
-CONTEXT = 512
-
-
-def llama_server(port: int, starter: Path, folder: Path) -> list[str]:
-    program = os.environ.get("ZHIYIN_LLAMA_SERVER")
-    if not program:
-        pytest.skip("ZHIYIN_LLAMA_SERVER names no llama-server; tests/benchmarks/bench_server.py says how it is built")
-    context = ("-c", str(2 * CONTEXT), "-np", "2")
-    return [
-        program,
-        "-m",
-        str(starter),
-        "--port",
-        str(port),
-        "--api-key",
-        KEY,
-        *context,
-        "-t",
-        "1",
-        "--jinja",
-        "-a",
-        NAME,
-    ]
-
-
-def vllm(port: int, starter: Path, folder: Path) -> list[str]:
-    program = os.environ.get("ZHIYIN_VLLM")
-    if not program:
-        pytest.skip("ZHIYIN_VLLM names no vllm; docs/scaling.md says how it is installed for processors")
-    checkpoint = str(checkpoint_of_gguf(starter, folder / "checkpoint"))
-    options = ("--dtype", "float32", "--max-model-len", str(CONTEXT), "--enforce-eager")
-    return [program, "serve", checkpoint, "--served-model-name", NAME, "--port", str(port), "--api-key", KEY, *options]
 
 
 @pytest.fixture(scope="module", params=[llama_server, vllm])
 def server(
     request: pytest.FixtureRequest, starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("server")
-    command = request.param(port, starter_gguf, folder)
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder) as process,
-    ):
-        try:
-            address = f"http://127.0.0.1:{port}"
-            end = time.monotonic() + 600
-            while not _is_ready(address):
-                assert process.poll() is None, (folder / "log").read_text()[-2000:]
-                assert time.monotonic() < end
-                time.sleep(0.2)
-            yield read_address(address)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return httpx2.get(f"{address}/health").status_code == httpx2.codes.OK
-    except httpx2.HTTPError:
-        return False
+    with running(request.param, starter_gguf, tmp_path_factory.mktemp("server")) as address:
+        yield read_address(address)
 
 
 @pytest.fixture

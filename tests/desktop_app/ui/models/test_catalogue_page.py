@@ -218,7 +218,9 @@ def test_what_the_disk_has_no_room_for_does_not_fit(person: Person, monkeypatch:
     tight, full = row_of(person, "Qwen3-4B"), row_of(person, "Qwen3-8B")
     assert words_of(tight).badge == "fits ready-made"
     assert (
-        words_of(tight).warning == "Converting it takes 10.5 GB of disk, 3.0 GB are free: only a ready-made file fits"
+        words_of(tight).warning
+        == "Download and result take 10.5 GB of disk, 3.0 GB are free: fits only ready-made, or "
+        "converted file by file"
     )
     assert (words_of(full).badge, full.offer.fits) == ("disk too full", True)
     person.click("Fits this computer")

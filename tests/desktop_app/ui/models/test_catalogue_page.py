@@ -165,7 +165,9 @@ def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPa
     usage = shutil.disk_usage(".")
     monkeypatch.setattr("desktop_app.paths.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
     person.services.catalogue.refresh()
-    person.wait(lambda: words_of(row_of(person, "Qwen3-4B")).warning.startswith("Converting it takes 10.5 GB of disk"))
+    person.wait(
+        lambda: words_of(row_of(person, "Qwen3-4B")).warning.startswith("Download and result take 10.5 GB of disk")
+    )
     assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""
 
 

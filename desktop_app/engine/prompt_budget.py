@@ -50,7 +50,7 @@ class PromptBudget:
             self._step_seconds[replies] = _mean(self._step_seconds.get(replies, 0.0), seconds)
         elif not replies:
             self._token_seconds = _mean(self._token_seconds, seconds / read)
-        elif step := self._step(replies):
+        elif (step := self._step(replies)) and read <= self._part:  # a short prompt is read whole, whatever fits
             self._follow(read, _LONGEST * step / max(seconds, 1e-9))
 
     def _step(self, replies: int) -> float:

@@ -19,6 +19,8 @@ from models.errors import Cancelled
 
 _WORTH_COPYING = 64
 """Tokens: fewer are sooner computed than copied."""
+_SHORT = 32
+"""Tokens of a prompt that are read in one step: in parts they take longer, and hold the others up no less."""
 
 
 @dataclass
@@ -146,11 +148,12 @@ class Scheduler:
         prompts = [run for run in self._running if run not in replying]
         parts: list[tuple[Running, Sequence[int]]] = [(run, run.ids) for run in replying]
         room = self._budget.prompt_tokens(len(replying), len(prompts)) - sum(run.guessed for run in replying)
+        most = self._runner.batch - sum(len(ids) for _, ids in parts)
         for run in prompts:
             if room > 0:
-                part = run.ids[:room]
+                part = run.ids if len(run.ids) <= min(_SHORT, most) else run.ids[:room]
                 parts.append((run, part))
-                room -= len(part)
+                room, most = room - len(part), most - len(part)
         return parts
 
     def _go_on(self, run: Running, error: Exception | None) -> None:

@@ -71,3 +71,13 @@ def test_several_prompts_without_replies_share_steps_that_a_stop_interrupts() ->
 
 def test_replies_that_fill_the_batch_leave_a_token() -> None:
     assert PromptBudget(4).prompt_tokens(3, 1) == 1
+
+
+def test_a_short_prompt_that_is_read_whole_makes_no_part_smaller() -> None:
+    budget = PromptBudget(512)
+    for _ in range(20):
+        budget.note([1], STEP)
+        budget.note([1, 4], STEP * 1.2)
+    part = budget.prompt_tokens(1, 1)
+    budget.note([1, part + 20], STEP * 9)
+    assert budget.prompt_tokens(1, 1) == part

@@ -5,6 +5,7 @@ What ours has beyond that is OpenAI's and Anthropic's own (`refusal`, `sequence_
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,21 @@ def test_answers_agree_field_by_field(name: str, addresses: tuple[str, str]) -> 
 def test_streams_agree(path: str, body: Mapping[str, Any], addresses: tuple[str, str]) -> None:
     asked = zip(addresses, (STARTER, NAME), strict=True)
     more = {"temperature": 0, "stream": True, "stream_options": {"include_usage": True}}
-    ours, theirs = (ask(address + path, {"model": model, **body, **more}).text for address, model in asked)
-    assert ours.count("data: ") == theirs.count("data: ")
-    assert ours.rstrip().endswith("data: [DONE]")
-    assert theirs.rstrip().endswith("data: [DONE]")
+    ours, theirs = (events(ask(address + path, {"model": model, **body, **more}).text) for address, model in asked)
+    assert said(ours) == said(theirs)
+    assert ours[-1]["usage"]["completion_tokens"] == theirs[-1]["usage"]["completion_tokens"]
+
+
+def events(stream: str) -> list[dict[str, Any]]:
+    *sent, done = [line.removeprefix("data: ") for line in stream.splitlines() if line.startswith("data: ")]
+    assert done == "[DONE]"
+    return [json.loads(one) for one in sent]
+
+
+def said(sent: list[dict[str, Any]]) -> str:
+    """Return the text of a stream; in how many pieces it comes is a matter of time."""
+    choices = [choice for one in sent for choice in one["choices"]]
+    return "".join(choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in choices)
 
 
 def ask(address: str, body: Mapping[str, Any]) -> httpx2.Response:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
@@ -88,9 +88,17 @@ def parse(text: str) -> list[Block]:
     return Walker().walk(tokens_of(text))
 
 
-def tokens_of(text: str, *, continued: bool = False) -> list[Token]:
-    """Return markdown-it's tokens; `continued`: the first character stands for the beginning of a paragraph."""
-    return _PARSER.parse(text, {CONTINUED: True} if continued else {})
+def tokens_of(text: str, environment: dict[str, Any] | None = None, *, continued: bool = False) -> list[Token]:
+    """Return markdown-it's tokens.
+
+    Args:
+        text: Markdown.
+        environment: markdown-it's, with the addresses of links (`references`) that are defined elsewhere; gets the text's own.
+        continued: the first character stands for the beginning of a paragraph.
+    """
+    environment = {} if environment is None else environment
+    environment[CONTINUED] = continued
+    return _PARSER.parse(text, environment)
 
 
 @dataclass

@@ -3,13 +3,17 @@
 The rest of an unfinished block is parsed behind a few characters of Markdown that open the same block (`_Open.prefix`). What can
 be closed nowhere and has grown long (code, a list in a list) is parsed once in a number of updates that grows with its length,
 and what was added is shown as it is until then: so each update parses about as many characters, however long the text is.
+
+A link whose address is defined below it (`[text][1]` … `[1]: address`) may be closed before that is read: a parser that knows the
+addresses from the beginning reads the text once more (`StreamingParser.begun_again`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from markdown_it.token import Token
 
@@ -88,8 +92,13 @@ class _OpenList(_Open):
 class StreamingParser:
     """Parses a growing text."""
 
-    def __init__(self) -> None:
-        """Begin with an empty text."""
+    def __init__(self, addresses: Mapping[str, str] | None = None) -> None:
+        """Begin with an empty text; `addresses`: those that it defines, by markdown-it's label, as far as they are known."""
+        self._known = dict(addresses or {})
+        self._defined: dict[str, str] = {}
+        """By what is closed."""
+        self._defining: dict[str, str] = {}
+        """By what is not, where it may still change."""
         self._closed: list[Block] = []
         self._offset = 0
         self._open = _Open()
@@ -102,6 +111,11 @@ class StreamingParser:
     def parsed(self) -> int:
         """Characters of the last text that its blocks were parsed from; what follows them was shown as it is."""
         return self._parsed
+
+    def begun_again(self) -> StreamingParser | None:
+        """Return a parser for the same text, where that defines addresses that its closed blocks were parsed without."""
+        addresses = self._defining | self._defined
+        return StreamingParser(addresses) if self._offset and addresses != self._known else None
 
     def update(self, text: str, *, final: bool = False) -> list[Block]:
         """Return the blocks of `text`, which begins with the text of the last call; `final`: with nothing left as it is."""
@@ -118,7 +132,24 @@ class StreamingParser:
         return self._blocks
 
     def _parse(self, tail: str) -> list[Block]:
-        groups = _top_level(tokens_of(self._open.prefix + tail, continued=isinstance(self._open, _OpenParagraph)))
+        offset, lines = self._offset, self._open.lines
+        environment = self._environment()
+        blocks = self._blocks_of(tail, environment)
+        lines += tail.count("\n", 0, self._offset - offset)
+        self._defining = {}
+        for label, place in _definitions(environment):
+            kept = self._defined if place["map"][1] <= lines else self._defining
+            kept.setdefault(label, place["href"])
+        return blocks
+
+    def _environment(self) -> dict[str, Any]:
+        """Return markdown-it's environment, with the addresses that are known of what is parsed next."""
+        addresses = self._known | self._defined
+        return {"references": {label: {"title": "", "href": address} for label, address in addresses.items()}}
+
+    def _blocks_of(self, tail: str, environment: dict[str, Any]) -> list[Block]:
+        prefix, continued = self._open.prefix, isinstance(self._open, _OpenParagraph)
+        groups = _top_level(tokens_of(prefix + tail, environment, continued=continued))
         if not groups:
             return self._closed[:]
         opened = self._open
@@ -174,7 +205,7 @@ class StreamingParser:
                 return
             mark = f"{number}{mark}"
         # An item behind them says whether these are tight; the one that is there may itself be what is not.
-        part = _top_level(tokens_of(f"{self._open.prefix}{tail[:start]}{mark} x\n"))[0]
+        part = _top_level(tokens_of(f"{self._open.prefix}{tail[:start]}{mark} x\n", self._environment()))[0]
         opened = self._open if isinstance(self._open, _OpenList) else _OpenList()
         opened.add(part, first, 1)
         # As far to the right as an item may stand: none that follows lies in it.
@@ -215,6 +246,13 @@ class StreamingParser:
         if places and tail.startswith(content, begin):
             self._open = _OpenParagraph(closed=blocks[: len(blocks) - _blocks_of_last_piece(tokens[1])])
             self._offset += begin + places[-1]
+
+
+def _definitions(environment: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the addresses that a text defines, by label and in its order, out of what its parsing left."""
+    again = [(place["label"], place) for place in environment.get("duplicate_refs", ())]
+    own = [(label, place) for label, place in environment["references"].items() if "map" in place]
+    return sorted(own + again, key=lambda definition: int(definition[1]["map"][0]))
 
 
 def _blocks_of_last_piece(inline: Token) -> int:

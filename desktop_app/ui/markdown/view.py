@@ -24,7 +24,7 @@ _BLOCKS = 10
 _ROWS = 25
 """Of one table."""
 _SETTLED_MS = 300
-"""After so long without more text, what was shown as it is is parsed."""
+"""After so long without more text, what was shown as it is is parsed, and links find addresses that came behind them."""
 _PIECE = 300
 """Characters that are parsed in about that time."""
 
@@ -112,7 +112,7 @@ class MarkdownView(QWidget):
             self._fill_some(*self._runs[self._next])
         elif is_complete:
             self._drop_parts_from(len(self._runs))
-            if self._parser.parsed < len(self._text):
+            if self._parser.parsed < len(self._text) or self._parser.begun_again() is not None:
                 self._settler.start()
             return False
         else:
@@ -133,9 +133,12 @@ class MarkdownView(QWidget):
         self._next += 1
 
     def _settle(self) -> None:
-        if self._parsed == len(self._text):
-            self._show(self._parser.update(self._text, final=True))
-            self._build()
+        if self._parsed < len(self._text):
+            return
+        self._show(self._parser.update(self._text, final=True))
+        if (again := self._parser.begun_again()) is not None:
+            self._parser, self._parsed = again, 0
+        self._build()
 
     def _show(self, blocks: list[Block]) -> None:
         runs = _runs(blocks)

@@ -14,7 +14,7 @@ from desktop_app.ui.markdown.code_box import CodeBox
 from desktop_app.ui.markdown.parser import parse
 from desktop_app.ui.markdown.rich_text import RichText, TableText
 from desktop_app.ui.markdown.view import MarkdownView, _runs
-from tests.support.window import run_events
+from tests.support.window import run_events, run_until
 
 HOSTILE = (
     '<script>alert(1)</script> <img src="http://127.0.0.1:9/x.png"> ![p](http://127.0.0.1:9/p.png) '
@@ -137,6 +137,17 @@ def test_a_long_text_appears_over_several_turns_and_ends_the_same(application: Q
     assert len(grown._parts) == len(grown._runs)
     grown.set_text("Another text.")
     assert [type(part) for part in grown._parts] == [RichText]
+
+
+@pytest.mark.parametrize("step", [40, 100_000])
+def test_a_long_reply_has_its_links_whose_addresses_stand_at_its_end(application: QApplication, step: int) -> None:
+    text = "See [the guide][1].\n\n" + "Words of a paragraph.\n\n" * 40 + "[1]: https://a.b/guide"
+    view = view_of("")
+    for end in range(step, len(text) + step, step):
+        view.set_text(text[:end])
+    run_until(lambda: view._runs == _runs(parse(text)))
+    run_until(lambda: not view.is_building)
+    assert "https://a.b/guide" in [style.anchorHref() for style in formats(view.findChildren(RichText)[0].document())]
 
 
 def test_numbers_of_documents_are_links_to_them_and_others_are_not(browser: Browser) -> None:

@@ -172,3 +172,46 @@ def test_links_of_every_kind_are_still_found() -> None:
     assert [span.link for span in block.spans if span.link] == [
         "https://a.b", "https://c.d", "https://e.f", "https://g.h", "https://g.h"
     ]  # fmt: skip
+
+
+def read_again(parser: StreamingParser, text: str) -> StreamingParser:
+    """Return the parser that has read a text with all addresses that it defines."""
+    for _ in range(2):
+        again = parser.begun_again()
+        if again is None:
+            return parser
+        parser = again
+        for end in (*range(50, len(text), 50), len(text)):
+            parser.update(text[:end])
+    assert parser.begun_again() is None
+    return parser
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "[a] and [b][a]\n", "- [a]\n", "> [b]\n", "| [a] | [b] |\n|-|-|\n", "| [b] | x |\n", "# [a]\n", "\n", "\n",
+                "[a]: https://a.b\n", "[A]: https://c.d\n", "> [b]: https://e.f\n", "- [b]: https://g.h\n", "[a]:", "x\n",
+                "[b]: https://i.j",
+            ]
+        ),
+        max_size=14,
+    )
+)  # fmt: skip
+def test_links_find_addresses_that_come_behind_them(pieces: list[str]) -> None:
+    parser, text = StreamingParser(), ""
+    for piece in pieces:
+        text += piece
+        parser.update(text)
+    assert read_again(parser, text).update(text, final=True) == parse(text), text
+
+
+def test_addresses_are_known_where_they_were_defined_before() -> None:
+    parser, text = StreamingParser(), "[a]: https://a.b\n\nwords\n\n"
+    for _ in range(20):
+        text += "words and [a]\n\n"
+        assert parser.update(text) == parse(text)
+    assert parser.begun_again() is not None, "the parser cannot know that nothing stood before the address"
+    assert read_again(parser, text).update(text, final=True) == parse(text)

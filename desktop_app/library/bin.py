@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from converter.hub.cleanup import delete_files
@@ -23,8 +24,7 @@ def into_bin(files: Iterable[Path]) -> None:
         NoBin: the system has none that takes them; those that are left stay.
         BadFile: a link cannot be deleted.
     """
-    from send2trash import send2trash  # nothing that starts needs it
-
+    send2trash = _mover()
     for file in files:
         if file.is_symlink():
             delete_files([file])
@@ -38,3 +38,17 @@ def into_bin(files: Iterable[Path]) -> None:
                 path=file,
                 reason=system_reason(error),
             ) from error
+
+
+def _mover() -> Callable[[Path], object]:
+    """Load what moves a file into the bin."""
+    named = os.environ.get("XDG_DATA_HOME")
+    if named is not None and not Path(named).is_absolute():  # counts as none, by the specification that defines it
+        del os.environ["XDG_DATA_HOME"]
+    try:
+        import send2trash  # nothing that starts needs it; it reads the variable as it is loaded
+    finally:
+        if named is not None:
+            os.environ["XDG_DATA_HOME"] = named
+    mover: Callable[[Path], object] = send2trash.send2trash
+    return mover

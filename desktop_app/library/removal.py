@@ -30,7 +30,8 @@ class Removal:
 
     model: Entry
     files: tuple[Path, ...]
-    """What is deleted; (): its files are the user's own and stay."""
+    """What is deleted, in this order: what is left of a split model stays on the list by its first part, which comes last.
+    (): its files are the user's own and stay."""
     download: KeptDownload | None
     """The checkpoint of which this model alone was made, if that is still here."""
 
@@ -64,7 +65,7 @@ def plan_removal(model: Entry, folder: Path) -> Removal:
         )
     ours = inside or fetched_folder(model.path, downloads_folder()) is not None
     made_of = (kept for kept in kept_downloads(downloads_folder()) if kept.models == (model.path,))
-    files = tuple(part for part in part_paths(model.path) if exists(part)) if ours else ()
+    files = tuple(part for part in reversed(part_paths(model.path)) if exists(part)) if ours else ()
     return Removal(model, files, next(made_of, None))
 
 

@@ -102,6 +102,17 @@ def test_without_a_bin_nothing_is_removed(starter_gguf: Path, data_home: Path) -
     assert path.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a variable of Linux")
+@pytest.mark.parametrize("named", ["", "share"])
+def test_no_bin_is_made_in_the_folder_a_command_runs_in(starter_gguf: Path, tmp_path: Path, named: str) -> None:
+    """A base folder that is empty or relative counts as none."""
+    path = models_folder() / "mine.gguf"
+    path.write_bytes(starter_gguf.read_bytes())
+    assert zhiyin("models", "remove", "mine", XDG_DATA_HOME=named, HOME=str(tmp_path)).returncode == 0
+    assert not path.exists()
+    assert (tmp_path / ".local/share/Trash/files/mine.gguf").exists()
+
+
 def test_importing_a_text_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letter.gguf").write_text("hello")
     done = zhiyin("models", "import", str(tmp_path / "letter.gguf"))

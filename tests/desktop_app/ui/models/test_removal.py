@@ -35,8 +35,9 @@ def ask_to_remove(person: Person, name: str) -> RemovalQuestion:
 
 
 def answer(person: Person, words: str) -> None:
-    person.click(words, person.find(RemovalQuestion))
-    person.wait(lambda: person.window.findChild(RemovalQuestion) is None)
+    asked = person.find(RemovalQuestion)
+    person.click(words, asked)
+    person.wait(lambda: asked not in person.window.findChildren(RemovalQuestion))
 
 
 def test_the_model_in_use_is_unloaded_and_deleted(open_window: OpenWindow, starter_gguf: Path) -> None:

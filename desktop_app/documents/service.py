@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from desktop_app.chat.grounding import Grounding
     from desktop_app.documents.fitting import Chat, Costs
     from desktop_app.documents.store import Store
+    from models.errors import ZhiyinError
 
 Tell = Callable[[Any], None]
 By = Literal["both", "words", "meaning"]
@@ -29,8 +30,8 @@ class CollectionState:
     sources: tuple[str, ...]
     files: int
     passages: int
-    failed: tuple[tuple[str, str], ...]
-    """Files that could not be read, with the reason."""
+    failed: tuple[ZhiyinError, ...]
+    """Why files could not be read, or not to their end."""
 
 
 @dataclass(frozen=True)
@@ -137,5 +138,5 @@ def _store(stack: ExitStack) -> Store:
 
 def _state(store: Store, name: str) -> CollectionState:
     collection = store.collection(name)
-    failed = tuple((file.path, str(file.error)) for file in store.files(name) if file.error is not None)
+    failed = tuple(file.error for file in store.files(name) if file.error is not None)
     return CollectionState(name, collection.sources, collection.files, collection.passages, failed)

@@ -224,7 +224,7 @@ class CollectionsDialog(FittingDialog):
                 passages.format(count=number(chosen.passages, 0)),
             )
         )
-        failed = [reason for _, reason in chosen.failed[:20]]
+        failed = [translated(error) for error in chosen.failed[:20]]
         self._facts.setText("\n".join([counted, *chosen.sources, *failed]))
 
     def _progress(self, progress: Progress) -> None:

@@ -27,6 +27,19 @@ def idle(person: Person) -> bool:
     return not person.services.collections.busy
 
 
+def test_what_is_wrong_with_a_file_is_said_in_the_language_of_the_window(
+    open_window: OpenWindow, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.docx").write_bytes(b"PK nothing")
+    person = open_window(language="zh_CN")
+    dialog = open_dialog(person)
+    person.wait(lambda: idle(person))
+    person.services.collections.update("书", (tmp_path / "broken.docx",))
+    person.wait(lambda: idle(person))
+    facts = "\n".join(label.text() for label in dialog.findChildren(QLabel))
+    assert f"{tmp_path / 'broken.docx'} 已损坏或有密码保护" in facts
+
+
 def test_a_collection_is_made_searched_and_put_into_the_message(open_window: OpenWindow, tmp_path: Path) -> None:
     person = open_window()
     person.wait(lambda: person.model_state == "ready")

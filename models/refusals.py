@@ -91,8 +91,8 @@ def is_of_another_task(config: Config) -> bool:
     return any(part in name for name in config.classes for part in (*_JUDGES, *_SENSES_IN_NAMES))
 
 
-def unknown_class(config: Config, known: str) -> UnsupportedModel:
-    """Return why no family knows this class; `known` lists the families."""
+def unknown_class(config: Config, known: tuple[str, ...]) -> UnsupportedModel:
+    """Return why no family knows this class; `known` are the titles of the families."""
     classes = ", ".join(config.classes) or "no architecture"
     if any(part in classes for part in _JUDGES):
         return UnsupportedModel(

@@ -63,8 +63,8 @@ class SentenceFormatter(Formatter):
         return visible(_shortened(text)) if isinstance(value, str) else text  # names in files are anybody's words
 
     def joined(self, parts: Sequence[str]) -> str:
-        """Return a list as text."""
-        return ", ".join(parts)
+        """Return a list as text; parts that are lists themselves are told apart."""
+        return ("; " if any(", " in part for part in parts) else ", ").join(parts)
 
 
 def _shortened(text: str) -> str:

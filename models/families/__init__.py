@@ -50,7 +50,7 @@ def family_of(config: Config, *, tensors_decide: bool = False) -> Family:
     if known is None or not known.language_part:
         refuse_other_senses(config)
     if known is None:
-        raise unknown_class(config, "; ".join(family.title for family in families()))
+        raise unknown_class(config, tuple(family.title for family in families()))
     return known
 
 

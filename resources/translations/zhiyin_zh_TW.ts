@@ -5753,6 +5753,10 @@
         <source>, </source>
         <translation>、</translation>
     </message>
+    <message>
+        <source>; </source>
+        <translation>；</translation>
+    </message>
 </context>
 <context>
     <name>LoadPlanBox</name>

@@ -57,4 +57,6 @@ class _WindowFormatter(SentenceFormatter):
         return super().format_field(value, format_spec)
 
     def joined(self, parts: Sequence[str]) -> str:
-        return QCoreApplication.translate("Lists", ", ").join(parts)
+        comma = QCoreApplication.translate("Lists", ", ")
+        holds_lists = any(mark in part for part in parts for mark in (", ", comma))
+        return (QCoreApplication.translate("Lists", "; ") if holds_lists else comma).join(parts)

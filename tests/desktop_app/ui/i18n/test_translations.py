@@ -74,6 +74,7 @@ def test_translations_are_chinese_and_keep_the_placeholders() -> None:
     same_in_both = {"Top-k", "Top-p", "Min-p", "{text} ({keys})"}
     of_signs_alone = {
         ", ",
+        "; ",
         " MB",
         "{part} ({size}): {state}",
         "{choice} {reason}",

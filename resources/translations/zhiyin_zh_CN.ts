@@ -4468,6 +4468,10 @@
         <translation>这个文档库里没有与问题相关的内容。</translation>
     </message>
     <message>
+        <source>Passages</source>
+        <translation>段落</translation>
+    </message>
+    <message>
         <source>Pause</source>
         <translation>暂停</translation>
     </message>

@@ -4468,6 +4468,10 @@
         <translation>這個文件庫裡沒有與問題相關的內容。</translation>
     </message>
     <message>
+        <source>Passages</source>
+        <translation>段落</translation>
+    </message>
+    <message>
         <source>Pause</source>
         <translation>暫停</translation>
     </message>

@@ -178,6 +178,8 @@ class CollectionsDialog(FittingDialog):
         self._remove.setText(self.tr("Remove…"))
         self._stop.setText(self.tr("Pause"))
         self._close.setText(self.tr("Close"))
+        self._list.setAccessibleName(self.tr("Document collections"))
+        self._passages.setAccessibleName(self.tr("Passages"))
         self._question.setPlaceholderText(self.tr("Which passages would a question get?"))
         self._question.setAccessibleName(self.tr("Which passages would a question get?"))
         chosen = max(0, self._way.currentIndex())

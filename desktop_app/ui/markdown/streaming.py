@@ -125,7 +125,7 @@ class StreamingParser:
             return self._blocks
         self._updates += 1
         unfinished = len(text) - self._offset
-        if not final and unfinished > _SHORT and unfinished > self._updates * _AN_UPDATE:
+        if not final and unfinished > max(_SHORT, self._updates * _AN_UPDATE):
             return _with_rest(self._blocks, text[self._parsed :])
         self._parsed, self._updates = len(text), 0
         self._blocks = self._parse(text[self._offset :])

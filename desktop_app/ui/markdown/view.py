@@ -27,6 +27,10 @@ _SETTLED_MS = 300
 """After so long without more text, what was shown as it is is parsed, and links find addresses that came behind them."""
 _PIECE = 300
 """Characters that are parsed in about that time."""
+_STORED = 400
+"""So many at once nobody writes: such a text is parsed to its end, for what settles later moves what is read."""
+_LEFT_TO_SETTLE = 5_000
+"""More characters than a turn parses."""
 
 
 class MarkdownView(QWidget):
@@ -43,6 +47,7 @@ class MarkdownView(QWidget):
         self._parser = StreamingParser()
         self._text = ""
         self._parsed = 0
+        self._is_stored = False
         self._runs: list[tuple[str, list[Block]]] = []
         self._parts: list[QWidget] = []
         self._next = 0
@@ -88,6 +93,7 @@ class MarkdownView(QWidget):
         if not text.startswith(self._text):
             self._parser, self._parsed = StreamingParser(), 0
         self._text = text
+        self._is_stored = len(text) - self._parsed >= _STORED
         self._build()
 
     def set_citations(self, sources: Mapping[int, str]) -> None:
@@ -117,7 +123,9 @@ class MarkdownView(QWidget):
             return False
         else:
             self._parsed = min(self._parsed + _PIECE, len(self._text))
-            self._show(self._parser.update(self._text[: self._parsed]))
+            waiting = self._parsed - self._parser.parsed
+            final = self._is_stored and self._parsed == len(self._text) and waiting <= _LEFT_TO_SETTLE
+            self._show(self._parser.update(self._text[: self._parsed], final=final))
         return True
 
     def _fill_some(self, kind: str, blocks: list[Block]) -> None:

@@ -136,7 +136,17 @@ def test_a_long_text_appears_over_several_turns_and_ends_the_same(application: Q
     assert grown._runs == at_once._runs
     assert len(grown._parts) == len(grown._runs)
     grown.set_text("Another text.")
+    run_until(lambda: not grown.is_building)
     assert [type(part) for part in grown._parts] == [RichText]
+
+
+@pytest.mark.parametrize("count", [30, 60, 200])
+def test_a_stored_paragraph_has_its_marks_before_the_view_rests(count: int, application: QApplication) -> None:
+    """Shown as it is for a moment, it would move what is read."""
+    text = "A word and a *word*. " * count
+    view = view_of(text)
+    run_until(lambda: not view.is_building)
+    assert view._runs == _runs(parse(text))
 
 
 @pytest.mark.parametrize("step", [40, 100_000])

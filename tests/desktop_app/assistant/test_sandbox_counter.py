@@ -7,7 +7,6 @@ without a network, a user without rights) are named with their reason.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -74,17 +73,28 @@ NEEDS_MORE = {
     "loosen the filter": "a filter that is there",
     "processes": "a /proc",
     "keys": "a kernel with keys",
+    "other numbers": "a kernel with the calls of x32",
+    "dbus": "a bus of the system",
 }
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_enforced(), reason="this kernel has no Landlock")]
 
 
-def test_each_attack_succeeds_without_the_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+TRIED = [name for name in ATTACKS if name not in HARMFUL]
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_the_attack_succeeds_without_the_sandbox(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [sys.executable, "-m", "tests.support.free_kernel"]
     monkeypatch.setattr(python_kernel, "own_command", lambda _: free)
-    tried = [name for name in ATTACKS if name not in HARMFUL]
-    failed = [name for name in tried if not succeeds(name, tmp_path / name.replace(" ", "-"))]
-    assert not set(failed) - set(NEEDS_MORE)
-    assert len(tried) - len(failed) >= 60
+    succeeded = succeeds(name, tmp_path)
+    if not succeeded and name in NEEDS_MORE:
+        pytest.skip(f"it needs {NEEDS_MORE[name]}")
+    assert succeeded
+
+
+def test_enough_attacks_succeed_on_every_computer() -> None:
+    assert not {*HARMFUL, *NEEDS_MORE} - set(ATTACKS)
+    assert len(set(TRIED) - set(NEEDS_MORE)) >= 60
 
 
 def succeeds(name: str, root: Path) -> bool:
@@ -129,7 +139,6 @@ def succeeds(name: str, root: Path) -> bool:
             server.accept()[0].close()
             text += "BREACH"
     got = "BREACH" in text or state(secret) != before or any((root / "outside").iterdir()) or "ended by itself" in text
-    shutil.rmtree(root)
     Path("/dev/shm/zhiyin-attack").unlink(missing_ok=True)  # noqa: S108
     return got
 

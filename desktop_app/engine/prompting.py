@@ -168,11 +168,6 @@ def reply_opening(prompt: str) -> str:
     return match[1] if match else ""
 
 
-def thinks_still(begun: str) -> bool:
-    """Tell whether the beginning of a reply ends within its thought."""
-    return begun.rfind("<think>") > begun.rfind("</think>")
-
-
 def mark_tokens(runner: Runner, marks: Mapping[str, str]) -> dict[int, bytes]:
     """Return the control tokens of these texts in a model's vocabulary, each with what stands for it in a reply."""
     known = set(runner.vocabulary.control_texts()) if marks else set()

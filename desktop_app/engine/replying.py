@@ -40,28 +40,28 @@ class Replying:
 
     def _generate(self, number: int, request: protocol.Generate) -> Running:
         from desktop_app.engine.generation import OutputFilter
-        from desktop_app.engine.prompting import mark_tokens, reply_opening, thinks_still
+        from desktop_app.engine.prompting import mark_tokens, reply_opening
         from desktop_app.engine.state.chat_states import resume, store
-        from models.chat.chat_formats import ReplyReader
+        from models.chat.begun import as_prompt, thinks_still
+        from models.chat.chat_formats import ReplyReader, begun_parts
 
         runner, prompting = self._loaded.language(), self._loaded.prompts()
         asked = request.prompt
         rendered = prompting.render_marked(asked)
         opening = reply_opening(rendered) if runner.info.reasoning else ""
-        begun = request.begun
-        rendered += prompting.plain(begun.removeprefix(opening))
+        begun, chat_format = request.begun, prompting.chat_format(asked)
+        if begun:
+            rendered += as_prompt(begun_parts(chat_format, begun), prompting.plain).removeprefix(opening)
         prompt = prompting.tokens(rendered)
-        chat_format = prompting.chat_format(asked)
         sequence = self._sequence_for(prompt, shortened=request.shortened)
         file, identity = request.state, self._loaded.identity
         if file is not None:
             resume(sequence, file, identity, prompt)
-        reasoning = thinks_still(begun) if begun else bool(opening)
-        reader = ReplyReader(chat_format, prompting.template(asked), request.tools, reasoning=reasoning)
+        reader = ReplyReader(chat_format, prompting.template(asked), request.tools, begun or opening)
         marks = {} if chat_format is None else mark_tokens(runner, chat_format.marks)
         shown = OutputFilter(reader, begun or opening, marks, told=len(begun))
         settled = None if runner.info.can_trim else prompting.stable_prefix(asked, prompt)
-        sampling = self._held_to_grammar(request, opening if reasoning else "")
+        sampling = self._held_to_grammar(request, reasoning=thinks_still(begun) if begun else bool(opening))
 
         def with_calls(reply: Reply) -> Reply:
             if file is not None:
@@ -77,8 +77,11 @@ class Replying:
         check_room(self._loaded.language(), prompt)
         return cast("Scheduler", self._loaded.scheduler).sequence_for(prompt, shortened=shortened)
 
-    def _held_to_grammar(self, request: protocol.Generate, opening: str) -> SamplingSettings:
-        """Return how tokens are chosen: held to the schema, or to whole calls where these are JSON without a mark."""
+    def _held_to_grammar(self, request: protocol.Generate, *, reasoning: bool) -> SamplingSettings:
+        """Return how tokens are chosen: held to the schema, or to whole calls where these are JSON without a mark.
+
+        A reply that goes on is past the place where such a call begins.
+        """
         from desktop_app.engine.grammar import answer_grammar, call_grammar
         from models.chat.chat_formats import calls_natively
 
@@ -87,10 +90,11 @@ class Replying:
             return request.sampling
         if request.schema is not None:
             grammar = answer_grammar(
-                request.schema, chat_format=info.chat_format, reasons=info.reasoning, reasoning=bool(opening)
+                request.schema, chat_format=info.chat_format, reasons=info.reasoning, reasoning=reasoning
             )
             return dataclasses.replace(request.sampling, grammar=grammar)
-        if not request.tools or opening or calls_natively(prompting.chat_format(asked), prompting.template(asked)):
+        is_past = reasoning or bool(request.begun.strip())
+        if not request.tools or is_past or calls_natively(prompting.chat_format(asked), prompting.template(asked)):
             return request.sampling
         return dataclasses.replace(request.sampling, grammar=call_grammar(request.tools))
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from models.chat import chatglm3, glm4, glm45, harmony
+from models.chat.begun import Written, as_reply, between_marks
 from models.chat.calls import deepseek, generic, internlm2, json_calls, minicpm, mistral, qwen_xml, unmarked_json
 from models.chat.calls.notation import CallNotation
 from models.chat.calls.scanner import CallScanner
@@ -73,6 +74,8 @@ class ChatFormat:
     """(messages, tools) -> messages that tell of the tools, where the template itself does not."""
     marks: Mapping[str, str] = field(default_factory=dict)
     """Control tokens that get into a reply -> what stands for them in its text, which the filter sees; others never do."""
+    begun: Callable[[str], Sequence[Written]] | None = None
+    """The text of a reply that was cut off -> what the model wrote; None: its thought stands between two marks."""
 
 
 def _calling(notation: CallNotation, **more: Any) -> ChatFormat:
@@ -94,6 +97,7 @@ CHAT_FORMATS: Mapping[str, ChatFormat] = {
         partial(harmony.HarmonyReply, harmony.CALL_MARK),
         turns=harmony.turns,
         marks=harmony.MARKS,
+        begun=harmony.begun,
     ),
     "deepseek": _calling(deepseek.DEEPSEEK, with_tools=deepseek.with_tools),
     "deepseek_v3": _calling(deepseek.DEEPSEEK, with_tools=deepseek.with_tools_v3),
@@ -147,27 +151,36 @@ def tell_of_tools(
     return messages, tools
 
 
+def begun_parts(chat_format: ChatFormat | None, text: str) -> Sequence[Written]:
+    """Return what a model wrote of a reply that was cut off."""
+    if chat_format is not None and chat_format.begun is not None:
+        return chat_format.begun(text)
+    return between_marks(text, {} if chat_format is None else chat_format.marks)
+
+
 class ReplyReader:
     """Splits a reply into displayed text and tool calls."""
 
-    def __init__(
-        self, chat_format: ChatFormat | None, template: str | None, tools: Messages, *, reasoning: bool = False
-    ) -> None:
+    def __init__(self, chat_format: ChatFormat | None, template: str | None, tools: Messages, begun: str = "") -> None:
         """Begin a reply.
 
         Args:
             chat_format: the model's; None: its text stays as it is.
             template: the model's, which says whether tools are called in its own way.
             tools: those that were offered; without any, nothing is taken for a call.
-            reasoning: the prompt has written the opening tag of the reasoning already.
+            begun: the reply's text so far, which is not shown again: what was cut off, or the mark of a thought that the
+                prompt has written.
         """
         native = calls_natively(chat_format, template)
         chat_format = chat_format or ChatFormat()
         begin = (chat_format.reply_with_calls if tools and native else None) or chat_format.reply
         notation = (chat_format.notation if native else None) or unmarked_json.GENERIC
-        self._scanner = CallScanner(notation, tools, reasoning=reasoning) if tools else None
+        self._scanner = CallScanner(notation, tools) if tools else None
         self._filters: list[ReplyFilter] = [] if begin is None else [begin()]
         self._filters += [] if self._scanner is None else [self._scanner]
+        told = self._through(as_reply(begun_parts(chat_format, begun), chat_format.marks)) if begun else ""
+        self._told = begun[len(told) :] if begun.startswith(told) else ""
+        """What the filters hold back of that."""
 
     @property
     def calls(self) -> Sequence[ToolCall]:
@@ -176,16 +189,28 @@ class ReplyReader:
 
     def feed(self, text: str) -> str:
         """Take what the model wrote and return what can be shown."""
-        for reply_filter in self._filters:
-            text = reply_filter.feed(text)
-        return text
+        return self._new(self._through(text))
 
     def finish(self) -> str:
         """Return the rest."""
         rest = ""
         for reply_filter in self._filters:
             rest = (reply_filter.feed(rest) if rest else "") + reply_filter.finish()
-        return rest
+        return self._new(rest)
+
+    def _through(self, text: str) -> str:
+        for reply_filter in self._filters:
+            text = reply_filter.feed(text)
+        return text
+
+    def _new(self, text: str) -> str:
+        """Return a text without what was there before, as far as it begins with that."""
+        if not self._told or not text:
+            return text
+        pairs = enumerate(zip(text, self._told, strict=False))
+        shared = next((place for place, (new, old) in pairs if new != old), min(len(text), len(self._told)))
+        self._told = self._told[shared:] if shared == len(text) else ""
+        return text[shared:]
 
 
 def prepared(messages: Messages, chat_format: ChatFormat | None, template: str) -> Messages:

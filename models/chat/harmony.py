@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models.chat.begun import CLOSE, OPEN, Written, has_thought, parts_of_thought
 from models.chat.calls.notation import (
     INTERPRETERS,
     CallNotation,
@@ -38,7 +39,6 @@ _RECIPIENT = re.compile(f"to=([^\\s{_CHANNEL}]+)")
 CALL_MARK = "\ufdd5"
 """Begins a call in the text that the scanner of calls sees; a noncharacter, as the others."""
 _HEAD = re.compile(f"{CALL_MARK}to=(?:functions\\.)?(?P<name>\\S*)\n")
-_OPEN, _CLOSE = "<think>", "</think>"
 
 
 class HarmonyReply:
@@ -89,10 +89,10 @@ class HarmonyReply:
         is_thought = recipient is None and channels[-1:] == ["analysis"]
         self._hidden = is_thought and self._answered  # between answers there is no place for it
         if is_thought:
-            before = "\n\n" if self._thinking else f"{_OPEN}\n"
+            before = "\n\n" if self._thinking else f"{OPEN}\n"
             self._thinking = self._thinking or not self._answered
             return "" if self._answered else before
-        before = f"\n{_CLOSE}\n\n" if self._thinking else "\n\n" if self._answered else ""
+        before = f"\n{CLOSE}\n\n" if self._thinking else "\n\n" if self._answered else ""
         self._thinking, self._answered = False, True
         return before + (f"{self._call_mark}to={recipient[1]}\n" if recipient else "")
 
@@ -118,17 +118,38 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
 NOTATION = CallNotation(_read, (CALL_MARK,))
 
 
+def begun(text: str) -> list[Written]:
+    """Return a reply that was cut off: its thought in `analysis`, its answer in `final`, whatever channel it had.
+
+    Where the thought has ended and nothing follows it yet, which message comes next is the model's choice.
+    """
+    answer: str | None = text
+    parts: list[Written] = []
+    if has_thought(text):
+        thought, answer = parts_of_thought(text)
+        parts += [*_head("analysis"), Written(thought.strip("\n"))]
+        if answer is not None:
+            parts += [Written("<|end|>", True), Written("<|start|>", True), Written("assistant")]
+    if answer:
+        parts += [*_head("final"), Written(answer.lstrip())]
+    return parts
+
+
+def _head(channel: str) -> list[Written]:
+    return [Written("<|channel|>", True), Written(channel), Written("<|message|>", True)]
+
+
 def turns(messages: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
     """Return messages as the template wants them: no thought in an answer, a call's arguments as an object."""
     return [_turn(message) if message.get("role") == "assistant" else message for message in messages]
 
 
 def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
-    thought, _, answer = str(message.get("content") or "").rpartition(_CLOSE)
+    thought, _, answer = str(message.get("content") or "").rpartition(CLOSE)
     calls = message.get("tool_calls")
     if not isinstance(calls, (list, tuple)) or not calls:
         return {"role": "assistant", "content": answer.lstrip() if thought else answer}
-    reasoning = message.get("reasoning_content") or thought.replace(_OPEN, "", 1).strip() or answer
+    reasoning = message.get("reasoning_content") or thought.replace(OPEN, "", 1).strip() or answer
     functions = [{"name": call.name, "arguments": dict(call.arguments)} for call in map(called, calls)]
     return {
         "role": "assistant",

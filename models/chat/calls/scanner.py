@@ -17,14 +17,14 @@ _MOST_CALLS = 64
 class CallScanner:
     """The text and the calls of one reply."""
 
-    def __init__(self, notation: CallNotation, tools: Tools, *, reasoning: bool = False) -> None:
-        """Begin a reply; `reasoning`: the prompt has written its opening tag already."""
+    def __init__(self, notation: CallNotation, tools: Tools) -> None:
+        """Begin a reply."""
         self.calls: list[ToolCall] = []
         """Those that are whole; with `finish` also what is left of a broken one."""
         self._notation = notation
         self._tools = tools
         self._held = ""
-        self._state = self._in_reasoning if reasoning else self._at_start
+        self._state = self._at_start
         self._false = 0
         """Openings that began no call."""
         self._tried = 0

@@ -10,14 +10,24 @@ import pytest
 
 from converter.pipeline import ConvertRequest, convert
 from desktop_app.engine.client import Engine
-from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Tokenize
+from desktop_app.engine.protocol import Generate, Load, LoadSettings, Prompt, SamplingSettings, Text, Tokenize
 from tests.support.answering import write_answering
 from tests.support.random_gpt_oss import random_gpt_oss
 
 GREEDY = SamplingSettings(temperature=0, max_tokens=12, top_k=1, min_p=0.0)
 TOOLS = ({"type": "function", "function": {"name": "get_weather", "parameters": {}}},)
 CONTROL = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|constrain|>", "<|call|>", "<|return|>")
-WORDS = ("assistant", "commentary", "analysis", " to=functions.get_weather ", "json", '{"city": "Rome"}', "Hm.")
+WORDS = (
+    "assistant",
+    "commentary",
+    "analysis",
+    " to=functions.get_weather ",
+    "json",
+    '{"city": "Rome"}',
+    "Hm.",
+    "final",
+    "Four.",
+)
 TEMPLATE = (
     "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}{{ '<|channel|>' if tools }}"
     "{{ '<|start|>assistant' }}"
@@ -62,6 +72,22 @@ def test_the_end_of_a_thought_is_no_end_of_the_reply(engine: Engine, tmp_path: P
     engine.submit(Load(path, LoadSettings(context=256, kv_type="f32"))).result(60)
     reply = engine.submit(Generate(({"role": "user", "content": "Hi"},), GREEDY)).result(60)
     assert (reply.text, reply.reason, reply.tokens) == ("<think>\nHm.", "end", 5)
+
+
+def test_a_thought_that_was_stopped_goes_on_in_its_channel(engine: Engine, tmp_path: Path) -> None:
+    path = answering(tmp_path, ("Hm.", "<|end|>", "<|channel|>", "final", "<|message|>", "Four.", "<|return|>"))
+    engine.submit(Load(path, LoadSettings(context=256, kv_type="f32"))).result(60)
+    chat = ({"role": "user", "content": "Hi"},)
+    asked = engine.submit(Prompt(chat)).result(60).ids
+    heard: list[str] = []
+    job = engine.submit(
+        Generate(chat, GREEDY, begun="<think>\nHm."),
+        lambda update: heard.append(update.text) if isinstance(update, Text) else None,
+    )
+    reply = job.result(60)
+    assert reply.prompt_tokens == len(asked) + 4  # the channel's mark, its name, the message's mark, the thought
+    assert reply.text == "<think>\nHm.\n</think>\n\nFour."
+    assert "".join(heard) == "\n</think>\n\nFour."
 
 
 def test_markup_in_a_message_stays_text(engine: Engine, tmp_path: Path) -> None:

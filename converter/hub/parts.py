@@ -22,8 +22,9 @@ _AHEAD = 8
 _STEP = 0.1
 """Seconds between two looks at whether to stop."""
 
-FetchPart = Callable[[int, int, Callable[[int], None], threading.Event], bytes]
-"""Given the first byte and the one after the last, who counts what comes, and an event that is set when nobody waits any more."""
+FetchPart = Callable[[int, memoryview, Callable[[int], None], threading.Event], None]
+"""Given the first byte, where the bytes go (as many as it has), who counts what comes, and an event that is set when nobody waits
+any more."""
 
 
 class PartsInOrder:
@@ -46,29 +47,35 @@ class PartsInOrder:
         """Bytes that `tick` has not heard of."""
         self._uncollected = 0
         """Bytes that came and were not given out."""
+        self._free: list[bytearray] = []
+        """Memory of parts that were given out: asking the system for it anew costs more than filling it."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Give the parts in order.
+    def __iter__(self) -> Iterator[memoryview]:
+        """Give the parts in order; each is good until the next one.
 
         Raises:
             Exception: what `fetch` raised for the part whose turn it is, or `tick`.
         """
         stop = threading.Event()
-        under_way: deque[Future[bytes]] = deque()
+        under_way: deque[tuple[Future[None], bytearray, memoryview]] = deque()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="hub-part") as pool:
             try:
                 while self._next < self._size or under_way:
                     while self._next < self._size and len(under_way) < _AHEAD:
-                        end = min(self._next + PART, self._size)
-                        under_way.append(pool.submit(self._fetch, self._next, end, self._count, stop))
-                        self._next = end
-                    self._await(under_way[0])
-                    data = under_way.popleft().result()
+                        buffer = self._free.pop() if self._free else bytearray(PART)
+                        data = memoryview(buffer)[: self._size - self._next]
+                        future = pool.submit(self._fetch, self._next, data, self._count, stop)
+                        under_way.append((future, buffer, data))
+                        self._next += len(data)
+                    self._await(under_way[0][0])
+                    future, buffer, data = under_way.popleft()
+                    future.result()
                     self._uncollected -= len(data)
                     yield data
+                    self._free.append(buffer)
             finally:
                 stop.set()
-                for future in under_way:
+                for future, *_ in under_way:
                     future.cancel()
 
     @property
@@ -76,7 +83,7 @@ class PartsInOrder:
         """Bytes that were counted and not given out; known when the iteration is over."""
         return self._uncollected - self._came
 
-    def _await(self, part: Future[bytes]) -> None:
+    def _await(self, part: Future[None]) -> None:
         while True:
             done = wait_for((part,), _STEP).done
             with self._lock:

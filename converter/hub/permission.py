@@ -1,8 +1,9 @@
 """Permission to open network connections: refused to code that has none, and to all code in offline mode.
 
 `guard` installs an audit hook (PEP 578) in a process, which hears of every connection and every name that Python's sockets are
-asked for, whatever library asks. Connections inside this computer (asyncio makes some of itself) are nobody's business. What the
-user allowed of the own network stays open in offline mode to code that asks for it (`permitted(own_network=True)`).
+asked for, whatever library asks. What connects from native code is not loaded at all (docs/connections.md: Xet). Connections
+inside this computer (asyncio makes some of itself) are nobody's business. What the user allowed of the own network stays open in
+offline mode to code that asks for it (`permitted(own_network=True)`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Contact:
     """done, or failed: no answer, or not the whole one."""
 
 
+_FOREIGN_SOCKETS = ("hf_xet",)
+"""Modules that connect from native code, which no audit hook hears: they honour no switch, list, proxy or limit of ours."""
 SWITCH = "network"
 """How the offline switch is named among the settings that forbid connections."""
 
@@ -108,6 +111,8 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
             _check(address[0] if isinstance(address, tuple) else address)
     elif event == "socket.getaddrinfo":
         _check(arguments[0])
+    elif event == "import" and arguments[0] in _FOREIGN_SOCKETS:
+        raise ImportError(f"{arguments[0]} connects without Zhiyin's offline switch and list of connections")
 
 
 def _check(host: Any) -> None:

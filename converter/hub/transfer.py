@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -328,46 +328,48 @@ class _PartSource:
         self._again = again
         self._place = Place(url)
 
-    def fetch(self, first: int, end: int, count: Callable[[int], None], stop: threading.Event) -> bytes:
-        """Return the bytes from `first` to before `end`; what came is kept between attempts."""
-        data, patience = bytearray(), _Patience(self._file, self._again)
-        while len(data) < end - first:
-            before = len(data)
+    def fetch(self, first: int, into: memoryview, count: Callable[[int], None], stop: threading.Event) -> None:
+        """Fetch the bytes from `first` on, as many as fit; what came is kept between attempts."""
+        have, patience = 0, _Patience(self._file, self._again)
+        while have < len(into):
+            before = have
             try:
-                self._request(first, end, data, count, stop)
+                for piece in self._request(first + have, first + len(into), stop):
+                    into[have : have + len(piece)] = piece
+                    have += len(piece)
+                    count(len(piece))
             except Unreachable as error:
-                pause = patience.pause_after(error, len(data) - before, first + len(data))
+                pause = patience.pause_after(error, have - before, first + have)
                 if stop.wait(pause):
                     raise _Unwanted from error
-        return bytes(data)
 
-    def _request(
-        self, first: int, end: int, data: bytearray, count: Callable[[int], None], stop: threading.Event
-    ) -> None:
+    def _request(self, start: int, end: int, stop: threading.Event) -> Iterator[bytes]:
+        """Give the bytes from `start` to before `end` as they come; none where the place has to be asked for again."""
+
         def tick() -> None:
             if stop.is_set():
                 raise _Unwanted
 
-        start, last, place = first + len(data), end - 1, self._place
+        place, left = self._place, end - start
         try:
-            with self._connection.stream(place, {"Range": f"bytes={start}-{last}"}, tick) as answer:
+            with self._connection.stream(place, {"Range": f"bytes={start}-{end - 1}"}, tick) as answer:
                 if not _is_part(answer):
                     raise _WholeFileOnly
-                _check_part(answer, self._file, start, last)
+                _check_part(answer, self._file, start, end - 1)
                 self._place = answer.place
                 for chunk in answer.pieces():
                     tick()
-                    piece = chunk[: end - first - len(data)]
+                    piece = chunk[:left]
                     if not piece:
                         break
-                    data += piece
-                    count(len(piece))
+                    left -= len(piece)
+                    yield piece
         except Refused:
             if place.url == self._url:
                 raise
             self._place = Place(self._url)  # what the host redirected to is good for some minutes only
             return
-        if len(data) < end - first:
+        if left:
             raise _closed_early(self._url)
 
 

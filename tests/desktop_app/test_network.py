@@ -66,6 +66,14 @@ def test_whoever_has_no_permission_reaches_nobody() -> None:
 
 
 @pytest.mark.usefixtures("data_home")
+def test_what_connects_from_native_code_is_not_loaded() -> None:
+    code = "from desktop_app.network import watch; watch(); import huggingface_hub; import hf_xet"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "ImportError: hf_xet connects without Zhiyin's offline switch" in done.stderr
+
+
+@pytest.mark.usefixtures("data_home")
 def test_offline_no_request_leaves_the_computer() -> None:
     with HubServer({"org/tiny": Repository({"main": {"config.json": b"{}"}})}) as server:
         assert zhiyin("network", "offline").returncode == 0

@@ -2116,6 +2116,10 @@
         <translation>{path} 无法读取：{reason}；请重新安装知音。</translation>
     </message>
     <message>
+        <source>{path} cannot be removed ({reason}) and stays: nothing can be taken out of {folder}; make that disk or folder writable first.</source>
+        <translation>{path} 无法移除（{reason}），仍在原处：{folder} 中的内容无法删除；请先让该磁盘或文件夹可写。</translation>
+    </message>
+    <message>
         <source>{path} cannot be used ({reason}).</source>
         <translation>无法使用 {path}（{reason}）。</translation>
     </message>

@@ -2116,6 +2116,10 @@
         <translation>{path} 無法讀取：{reason}；請重新安裝知音。</translation>
     </message>
     <message>
+        <source>{path} cannot be removed ({reason}) and stays: nothing can be taken out of {folder}; make that disk or folder writable first.</source>
+        <translation>{path} 無法移除（{reason}），仍在原處：{folder} 中的內容無法刪除；請先讓該磁碟或資料夾可寫入。</translation>
+    </message>
+    <message>
         <source>{path} cannot be used ({reason}).</source>
         <translation>無法使用 {path}（{reason}）。</translation>
     </message>

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from converter.checkpoint import Checkpoint, shape_text
 from converter.checkpoint.adapter_folder import CONFIG_FILE
+from converter.checkpoint.alpha_patterns import AlphaPatterns
 from converter.checkpoint.other_adapters import refuse_other_adapters, refuse_other_programs
 from converter.checkpoint.quantized import is_float
 from converter.checkpoint.safetensors import SafetensorsFile
@@ -40,9 +41,6 @@ _TOKENS = re.compile(r"(?P<module>.+?)(?:\.token_adapter)?\.trainable_tokens_del
 _BASE_LAYERS = re.compile(r"\.base_layer(?=\.|$)")
 _PARAMETERS = ("gate_up_proj", "down_proj", "weight")
 _WRAPPERS = re.compile(r"\.modules_to_save\.(?:[^.]+\.(?=weight$|bias$))?|\.(?:token_adapter\.)?base_layer\.")
-_REPEAT = re.compile(r"[*+{]")
-_MOST_STEPS = 1_000_000_000
-"""Of matching names, estimated from above."""
 _LONGEST_TENSOR_NAME = 1000
 _PLAIN_BEGINNINGS = ("gaussian", "eva", "orthogonal", "mica")
 """`init_lora_weights` that leave the base as it is; any other text may stand for a method that changes it."""
@@ -126,7 +124,7 @@ class Adapter:
         refuse_other_programs(path, self.weights)
         self._refuse_empty()
         self._refuse_whole_numbers()
-        self._alphas = self._read_alphas()
+        self._alphas = AlphaPatterns(self.config, path)
         self._halves: dict[str, np.ndarray] = {}
         self.low_rank: dict[str, LowRank] = {}
         """By the name of the base's tensor."""
@@ -139,7 +137,6 @@ class Adapter:
         parts: dict[str, dict[str, str]] = {}
         for key in self.weights.tensors:
             self._sort(key, parts)
-        self._refuse_slow_patterns(parts)
         for module, tensors_of_module in parts.items():
             bias = tensors_of_module.pop("bias", None)
             change = self.low_rank[f"{module}.weight"] = self._low_rank(module, tensors_of_module)
@@ -310,43 +307,10 @@ class Adapter:
 
     def scale(self, module: str, rank: int) -> float:
         """Return what the product of the two halves is multiplied by, where a module has a rank."""
-        alpha = next((alpha for pattern, alpha in self._alphas if pattern.fullmatch(module)), None)
+        alpha = self._alphas.alpha(module)
         if alpha is None:
             alpha = self.config.float("lora_alpha") if "lora_alpha" in self.config.data else _USUAL_ALPHA
         return alpha / (math.sqrt(rank) if self.config.bool("use_rslora", default=False) else rank)
-
-    def _read_alphas(self) -> list[tuple[re.Pattern[str], float]]:
-        """Return `alpha_pattern`, whose keys are regular expressions of an untrusted file for the ends of names."""
-        patterns = self.config.section("alpha_pattern")
-        return [(self._compiled(key), patterns.float(key)) for key in patterns.data]
-
-    def _refuse_slow_patterns(self, modules: Collection[str]) -> None:
-        """Raise `UnsupportedModel` where matching the patterns could take minutes: each repeat tries every end."""
-        for pattern, _ in self._alphas:
-            repeats = len(_REPEAT.findall(pattern.pattern))
-            if len(self._alphas) * sum(len(module) ** repeats for module in modules) > _MOST_STEPS:
-                raise self._too_intricate(pattern.pattern)
-
-    def _too_intricate(self, pattern: str) -> UnsupportedModel:
-        return UnsupportedModel(
-            "{path}: the alpha_pattern {pattern!r} is too intricate; merge the adapter with the program that "
-            "trained it, then convert the result.",
-            path=self.path,
-            pattern=pattern[:60],
-        )
-
-    def _compiled(self, pattern: str) -> re.Pattern[str]:
-        if len(pattern) > 200 or len(_REPEAT.findall(pattern)) > 2 or re.search(r"\)[*+{]|\(\?", pattern):
-            raise self._too_intricate(pattern)
-        try:
-            return re.compile(rf"(.*\.)?({pattern})")
-        except (re.error, OverflowError, RecursionError) as error:
-            raise BadFile(
-                "{path}: the alpha_pattern {pattern!r} is malformed ({reason}); correct it.",
-                path=self.path,
-                pattern=pattern[:60],
-                reason=error,
-            ) from error
 
 
 def _refuse_other_kinds(config: Config) -> None:

@@ -61,6 +61,9 @@ LORA: dict[str, tuple[str, Options]] = {
     "rank_pattern": ("llama", PLAIN | {"rank_pattern": {"q_proj": 2, r"layers\.1\.mlp\.up_proj": 6}}),
     "alpha_pattern": ("llama", PLAIN | {"alpha_pattern": {"v_proj": 24, "model.layers.0.self_attn.q_proj": 3}}),
     "alpha_pattern, both": ("llama", PLAIN | {"alpha_pattern": {"^model.layers.0": 3, "v_proj": 24}, "use_rslora": True}),
+    "alpha_pattern, several repeats": ("llama", PLAIN | {"alpha_pattern": {
+        r".*\.layers\.[0-9]+\..*_attn\.(q|k)_proj": 3, r"^model\.(?!layers\.0\.).*\.(up|down)_proj": 24, "layers.0": 40}}),
+    "alpha_pattern, the first counts": ("llama", PLAIN | {"alpha_pattern": {".*": 5, "q_proj": 24}}),
     "alpha of 0": ("llama", PLAIN | {"lora_alpha": 0}),
     "biases of none": ("biased", PLAIN),
     "biases of all": ("biased", PLAIN | {"bias": "all"}),

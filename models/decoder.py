@@ -109,11 +109,26 @@ class Mixture:
     """Experts in a layer."""
     intermediate_size: int
     """Rows of an expert's gate."""
+    normalised: bool
+    """The weights of the chosen experts are brought to a sum of 1."""
     parameters: Metadata
 
 
-def read_mixture(config: Config, *, normalised: bool) -> Mixture:
-    """Read a mixture from a configuration in Qwen's words.
+def read_mixture(config: Config) -> Mixture:
+    """Read a mixture from a configuration in Qwen's words."""
+    count = config.int("num_experts", minimum=1)
+    used = config.int("num_experts_per_tok", minimum=1)
+    intermediate_size = config.int("moe_intermediate_size", minimum=1)
+    return Mixture(
+        count,
+        intermediate_size,
+        config.bool("norm_topk_prob", default=False),
+        {**expert_counts(config, count, used), "expert_feed_forward_length": intermediate_size},
+    )
+
+
+def require_mixture(config: Config, *, normalised: bool) -> None:
+    """Refuse a mixture that llama.cpp does not compute in an architecture.
 
     Args:
         config: the configuration.
@@ -133,14 +148,6 @@ def read_mixture(config: Config, *, normalised: bool) -> Mixture:
             path=config.origin,
             wanted=wanted,
         )
-    count = config.int("num_experts", minimum=1)
-    used = config.int("num_experts_per_tok", minimum=1)
-    intermediate_size = config.int("moe_intermediate_size", minimum=1)
-    return Mixture(
-        count,
-        intermediate_size,
-        {**expert_counts(config, count, used), "expert_feed_forward_length": intermediate_size},
-    )
 
 
 def expert_counts(config: Config, count: int, used: int) -> Metadata:
@@ -369,7 +376,7 @@ def shared_expert(sizes: Sizes, layer: int, shapes: Shapes, *, intermediate_size
 
 _WITHOUT_OUTPUT_BIAS = (
     "baichuan", "chatglm", "deepseek", "deepseek2", "gemma-embedding", "gemma2", "gemma3", "glm4", "glm4moe", "hunyuan-dense",
-    "internlm2", "minicpm3", "phi3", "qwen", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe", "smollm3",
+    "hy_v3", "internlm2", "minicpm3", "phi3", "qwen", "qwen2", "qwen2moe", "qwen3", "qwen35", "qwen35moe", "qwen3moe", "smollm3",
 )  # fmt: skip
 """Architectures for which llama.cpp reads no bias of the attention's output."""
 _UNREAD = {**dict.fromkeys(_WITHOUT_OUTPUT_BIAS, ("attn", "ffn")), "ernie4_5": ("ffn",), "gpt-oss": ("ffn",)}

@@ -15,6 +15,7 @@ from models.decoder import (
     norms,
     read_mixture,
     read_sizes,
+    require_mixture,
     require_silu,
     require_square_attention,
     shared_expert,
@@ -27,7 +28,8 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
     require_square_attention(config, sizes)
-    mixture = read_mixture(config, normalised=False)
+    require_mixture(config, normalised=False)
+    mixture = read_mixture(config)
     shared = config.int("shared_expert_intermediate_size", minimum=1)
     rotary = read_windowed_rotary(config, sizes.head_dim, dense=False)
     tied = config.bool("tie_word_embeddings", default=False)

@@ -94,7 +94,7 @@ def _read_mixture(config: Config) -> Mixture | None:
     """Return the experts, None in a dense model; the shares of those in use always sum up to 1."""
     if "num_experts" not in config:
         return None
-    mixture = read_mixture(config.changed(norm_topk_prob=True), normalised=True)
+    mixture = read_mixture(config)
     shared = config.int("shared_expert_intermediate_size", minimum=1)
     return replace(mixture, parameters=mixture.parameters | {_SHARED: shared})
 

@@ -25,6 +25,8 @@ def mixtral_forward(config: Mapping[str, Any], weights: Weights, ids: Sequence[i
 
 
 def qwen_experts(config: Mapping[str, Any], weights: Weights, prefix: str, x: np.ndarray) -> np.ndarray:
+    if prefix + "gate.weight" not in weights:  # a layer that is left dense
+        return swiglu(config, weights, prefix, x)
     out = mixture(config, weights, prefix, x, ("gate_proj", "up_proj", "down_proj"), bool(config["norm_topk_prob"]))
     if prefix + "shared_expert_gate.weight" in weights:
         gate = x @ weights[prefix + "shared_expert_gate.weight"].astype(np.float64).T

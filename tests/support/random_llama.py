@@ -121,12 +121,15 @@ def random_mixtral(seed: int = 0, **changes: Any) -> Checkpoint:
 
 
 def with_experts(checkpoint: Checkpoint, seed: int, part: str, names: tuple[str, str, str]) -> Checkpoint:
-    """Put mixtures in the place of the feed-forward networks."""
+    """Put mixtures in the place of the feed-forward networks, but for the layers that a configuration leaves dense."""
     config, weights = checkpoint
+    step, dense = config.get("decoder_sparse_step", 1), config.get("mlp_only_layers", ())
     draw = RandomWeights(seed + 2)
     count = config.get("num_experts") or config["num_local_experts"]
     inner, hidden = config.get("moe_intermediate_size") or config["intermediate_size"], config["hidden_size"]
     for layer in range(config["num_hidden_layers"]):
+        if layer in dense or (layer + 1) % step:
+            continue
         prefix = f"model.layers.{layer}."
         for name in ("gate", "up", "down"):
             del weights[f"{prefix}mlp.{name}_proj.weight"]

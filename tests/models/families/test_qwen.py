@@ -33,6 +33,12 @@ CASES: dict[str, tuple[Checkpoint, Forward]] = {
     "qwen3, tied": (random_qwen3(tie_word_embeddings=True), llama.forward),
     "qwen3, yarn": (random_qwen3(rope_scaling=YARN | {"attn_factor": 0.8782488562869419}), llama.forward),
     "qwen3_moe": (random_qwen3_moe(), moe.forward),
+    "qwen3_moe, shares below 1": (random_qwen3_moe(norm_topk_prob=False), moe.forward),
+    "qwen3_moe, a dense layer": (random_qwen3_moe(mlp_only_layers=[0], tie_word_embeddings=True), moe.forward),
+    "qwen3_moe, shares below 1 in every second layer": (
+        random_qwen3_moe(norm_topk_prob=False, decoder_sparse_step=2, rope_scaling=YARN),
+        moe.forward,
+    ),
     "qwen2_moe": (random_qwen2_moe(), moe.forward),
     "qwen2_moe, tied": (random_qwen2_moe(tie_word_embeddings=True), moe.forward),
 }
@@ -82,10 +88,9 @@ def test_attention_by_chunks_ends_the_context_of_qwen2_5_1m() -> None:
     [
         (random_qwen2(rope_scaling={"rope_type": "llama3", "factor": 8.0})[0], "llama3"),
         (random_qwen2(head_dim=32)[0], "wide as the model"),
-        (random_qwen3_moe(norm_topk_prob=False)[0], "norm_topk_prob"),
         (random_qwen2_moe(norm_topk_prob=True)[0], "norm_topk_prob"),
-        (random_qwen3_moe()[0] | {"mlp_only_layers": [0]}, "every layer"),
-        (random_qwen3_moe()[0] | {"decoder_sparse_step": 2}, "every layer"),
+        (random_qwen2_moe()[0] | {"mlp_only_layers": [0]}, "every layer"),
+        (random_qwen2_moe()[0] | {"decoder_sparse_step": 2}, "every layer"),
     ],
 )
 def test_what_llama_cpp_does_not_compute_is_refused(config: dict[str, Any], named: str) -> None:

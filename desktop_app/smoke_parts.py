@@ -272,6 +272,16 @@ def _markdown(folder: Path) -> str:
     return "coloured"
 
 
+def _adapters(folder: Path) -> str:
+    """Match a name by an adapter's pattern."""
+    from converter.checkpoint.alpha_patterns import AlphaPatterns
+    from models.config import Config
+
+    patterns = AlphaPatterns(Config({"alpha_pattern": {r"layers\.\d+\.up_proj": 4}}), folder)
+    _expect(patterns.alpha("model.layers.1.up_proj") == 4, "another alpha")
+    return "matched"
+
+
 def _formulas(folder: Path) -> str:
     """Set a formula as in print."""
     from desktop_app.ui.markdown.typesetting import typeset
@@ -412,6 +422,7 @@ TRIALS = (
     Trial("embedding", ("numpy",), _embedding),
     Trial("scripts", ("fonttools",), _scripts),
     Trial("converting", ("gguf", "ml-dtypes", "pyyaml"), _converting),
+    Trial("adapters", ("regex",), _adapters),
     Trial("server", ("starlette", "uvicorn", "httpx2"), _server),
     Trial("mcp", ("anyio", "mcp"), _mcp),
     Trial("schemas", ("referencing",), _schemas),

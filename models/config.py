@@ -67,9 +67,13 @@ class Config:
 
     @property
     def classes(self) -> tuple[builtins.str, ...]:
-        """The class names listed under `architectures`."""
+        """The class names listed under `architectures`, or the one that stands there by itself.
+
+        Raises:
+            BadFile: something else stands there.
+        """
         names = self.data.get("architectures")
-        return tuple(n for n in names if isinstance(n, str)) if isinstance(names, list) else ()
+        return (names,) if isinstance(names, str) else tuple(self.entries("architectures", str) or ())
 
     def changed(self, **values: Any) -> Config:
         """Return a copy with some values replaced."""

@@ -182,7 +182,7 @@ def _yarn(scaling: Config, context: int) -> Metadata:
                 key=name,
                 value=usual,
             )
-    if not scaling.bool("truncate", default=True):
+    if not is_truncated(scaling):
         raise UnsupportedModel(
             "{path}: llama.cpp computes YaRN with whole correction bounds only.", path=scaling.origin
         )
@@ -203,6 +203,11 @@ def _yarn(scaling: Config, context: int) -> Metadata:
         "rope.scaling.original_context_length": trained,
     }
     return metadata if correction == 1 else metadata | {"rope.scaling.attn_factor": correction}
+
+
+def is_truncated(scaling: Config) -> bool:
+    """Tell whether YaRN's bounds are whole numbers; to transformers a null says that they are not."""
+    return scaling.bool("truncate", default="truncate" not in scaling.data)
 
 
 def _mscale(factor: float, weight: float) -> float:

@@ -12,6 +12,9 @@ from models.family import Metadata, OutputTensor
 from models.gguf_constants import ExpertGatingFuncType
 from models.layers import as_is
 
+_BY_GROUPS = "group_limited_greedy"
+"""DeepSeek-V2's `topk_method`; its other one ("greedy") looks at all experts, whatever groups are named."""
+
 
 def read_routing(config: Config, *, sigmoid: bool) -> Metadata:
     """Return how experts are chosen and weighed: by softmax, or by a sigmoid with a bias for the choice (DeepSeek-V3's way).
@@ -21,7 +24,8 @@ def read_routing(config: Config, *, sigmoid: bool) -> Metadata:
     """
     count, used = config.int("n_routed_experts", minimum=2), config.int("num_experts_per_tok", minimum=1)
     groups = config.int("n_group", default=1, minimum=1)
-    if config.int("topk_group", default=0) == groups:
+    method = config.str("topk_method", default=_BY_GROUPS)
+    if config.int("topk_group", default=0) == groups or (not sigmoid and method != _BY_GROUPS):
         groups = 1  # all of them are looked at
     if groups > 1 and not sigmoid:
         raise UnsupportedModel(

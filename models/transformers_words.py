@@ -25,7 +25,11 @@ def in_transformers_words(config: Config) -> Config:
     """Return a configuration with every key under each of its names, silent keys filled in and one rotary section.
 
     Filled in is only what belongs to a `model_type` of transformers; publishers' own code takes values of its own.
+
+    Raises:
+        BadFile: the `model_type` is no text.
     """
+    config.str("model_type", default="")
     data = _read(config.data)
     part = data.get(_TEXT)
     return config.replaced(data | ({_TEXT: _read(part)} if isinstance(part, Mapping) else {}))

@@ -27,7 +27,7 @@ from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source
 from models.gguf_constants import GGMLQuantizationType
 from models.layers import as_is
-from models.rotary import Rotary, read_rotary
+from models.rotary import Rotary, is_truncated, read_rotary
 from models.sentence import Sentence
 
 _BASE = 150000.0
@@ -89,8 +89,9 @@ def _refuse_other_forms(config: Config) -> None:
 def _read_rotary(config: Config, sizes: Sizes) -> Rotary:
     """Return the positions; YaRN's bounds, which the publisher does not round, are rounded in llama.cpp."""
     name = "rope_parameters" if "rope_parameters" in config else "rope_scaling"
-    scaling = {**(config.section(name).data or _SCALING)}
-    is_rounded = scaling.pop("truncate", True) is not False
+    section = config.section(name)
+    scaling = {key: value for key, value in (section.data or _SCALING).items() if key != "truncate"}
+    is_rounded = is_truncated(section) if section.data else False
     base = config.float("rope_theta", default=_BASE, minimum=1)
     rotary = read_rotary(config.changed(rope_theta=base, **{name: scaling}), sizes.head_dim, factors=False)
     return rotary if is_rounded else Rotary(rotary.parameters, warnings=(*rotary.warnings, _ROUNDED))

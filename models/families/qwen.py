@@ -38,6 +38,10 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
             "{path}: llama.cpp computes Qwen with heads as wide as the model and without further biases.",
             path=config.origin,
         )
+    if not config.bool("scale_attn_weights", default=True):
+        raise UnsupportedModel(
+            "{path}: llama.cpp computes Qwen with scores divided by the root of a head's width.", path=config.origin
+        )
     sizes = replace(
         both, intermediate_size=both.intermediate_size // 2
     )  # the configuration counts gate and up together

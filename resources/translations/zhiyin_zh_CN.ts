@@ -3156,6 +3156,10 @@
         <translation>{path}：llama.cpp 的 Qwen 只支持头与模型等宽、没有其他偏置的模型。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp computes Qwen with scores divided by the root of a head&apos;s width.</source>
+        <translation>{path}：llama.cpp 的 Qwen 只支持把注意力分数除以头宽度平方根的模型。</translation>
+    </message>
+    <message>
         <source>{path}: llama.cpp computes Qwen3.5 with key and value heads of one size, as many or a multiple.</source>
         <translation>{path}：llama.cpp 的 Qwen3.5 只支持大小相同的键头和值头，且值头数是键头数的整数倍。</translation>
     </message>

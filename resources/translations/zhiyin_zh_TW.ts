@@ -3156,6 +3156,10 @@
         <translation>{path}：llama.cpp 的 Qwen 只支援頭與模型等寬、沒有其他偏置的模型。</translation>
     </message>
     <message>
+        <source>{path}: llama.cpp computes Qwen with scores divided by the root of a head&apos;s width.</source>
+        <translation>{path}：llama.cpp 的 Qwen 只支援把注意力分數除以頭寬度平方根的模型。</translation>
+    </message>
+    <message>
         <source>{path}: llama.cpp computes Qwen3.5 with key and value heads of one size, as many or a multiple.</source>
         <translation>{path}：llama.cpp 的 Qwen3.5 只支援大小相同的鍵頭和值頭，且值頭數是鍵頭數的整數倍。</translation>
     </message>

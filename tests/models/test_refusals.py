@@ -59,6 +59,7 @@ def test_weights_that_can_be_read(said: dict[str, Any]) -> None:
         ({"architectures": ["InternLM2ForRewardModel"]}, "judges texts"),
         ({"architectures": ["BaichuanM1ForCausalLM"]}, "BaichuanM1ForCausalLM, which Zhiyin cannot convert"),
         ({}, "no architecture"),
+        ({"architectures": "BaichuanM1ForCausalLM"}, "BaichuanM1ForCausalLM, which Zhiyin cannot convert"),
     ],
 )
 def test_models_of_another_kind(said: dict[str, Any], named: str) -> None:

@@ -71,7 +71,7 @@ Damage = Callable[[bytes, random.Random], bytes]
 SAVED = Path(__file__).parents[1] / "data" / "torch"
 INTERESTING = (0, 1, 127, 128, 255, *b'R}(cQ.tr\x8a\x96"[]{}:,0959')
 _HEADER = 6000
-_FAMILIES: dict[str, Callable[..., Any]] = {
+RANDOM_MODELS: dict[str, Callable[..., Any]] = {
     name.__name__.removeprefix("random_"): name
     for name in (
         random_llama, random_qwen3, random_qwen3_moe, random_qwen2_moe, random_mixtral, random_qwen, random_internlm2,
@@ -406,8 +406,8 @@ def _fit(random_model: Callable[..., Any]) -> Callable[[Path], Kind]:
 def kinds(folder: Path, names: tuple[str, ...] = ()) -> dict[str, Kind]:
     """Return the kinds of these names, or all, with their good files below `folder`."""
     makers = {
-        **{f"model {name}": _model(random_model) for name, random_model in _FAMILIES.items()},
-        **{f"fit {name}": _fit(random_model) for name, random_model in _FAMILIES.items()},
+        **{f"model {name}": _model(random_model) for name, random_model in RANDOM_MODELS.items()},
+        **{f"fit {name}": _fit(random_model) for name, random_model in RANDOM_MODELS.items()},
         **{f"gguf {name}": _gguf(name) for name in _GGUF},
         **_MAKERS,
     }

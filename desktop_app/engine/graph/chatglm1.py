@@ -5,7 +5,8 @@ Source: the publisher's modeling_chatglm.py (THUDM/chatglm-6b); the order of ope
 The ids before <sop> are the prefix: all of them see each other. <sop> and what follows see what is before them. Position is the
 index in the prefix and, after it, always that of [gMASK]; block position is 0 in the prefix and then counts 1, 2, 3 ... So a
 new question changes every key and value of the prefix: they are computed anew, layer by layer, each layer in parts of the batch
-size, so that the memory for it does not grow with the prompt. What follows a prefix that stays is kept.
+size, so that the memory for it does not grow with the prompt; <sop> is computed with them, where a step of its own would read all
+weights once more. What follows a prefix that stays is kept.
 
 GGUF: `token_embd`, `blk.N.{attn_norm, attn_q, attn_k, attn_v, attn_output, ffn_norm, ffn_up, ffn_down}`, `output_norm`, all
 but the first with weight and bias, and `output.weight`. The queries, keys and values of a head are its rows of query_key_value
@@ -142,8 +143,8 @@ class ChatGLM1(WithoutSnapshots):
         start = _index(self._sop_id, [*self.tokens, *ids])
         if start != self._prefix or not self.tokens:
             ids = [*self.tokens, *ids]
-            last = self._compute_prefix(ids[:start], on_progress)
-            ids = ids[start:]
+            last = self._compute_prefix(ids[:start], ids[start : start + 1], on_progress)
+            ids = ids[len(self.tokens) :]
             if not ids:
                 self.logits[:] = self._logits_of(last[-1:])[0]
                 return
@@ -157,7 +158,7 @@ class ChatGLM1(WithoutSnapshots):
         self.truncate(0)
         start = _index(self._sop_id, ids)
         logits = np.empty((len(ids), self.rows), np.float32)
-        last = self._compute_prefix(ids[:start], lambda part: None)
+        last = self._compute_prefix(ids[:start], [], lambda part: None)
         for at in range(0, start, LOGITS_CHUNK):
             end = min(at + LOGITS_CHUNK, start)
             logits[at:end] = self._logits_of(last[at:end])
@@ -201,40 +202,52 @@ class ChatGLM1(WithoutSnapshots):
 
     # The prefix -------------------------------------------------------------------------------------------------------
 
-    def _compute_prefix(self, ids: list[int], on_progress: ProgressCallback) -> np.ndarray:
-        """Compute the keys and values of the prefix; return its last hidden states, float32 [len(ids), hidden]."""
+    def _compute_prefix(self, ids: list[int], sop: list[int], on_progress: ProgressCallback) -> np.ndarray:
+        """Compute the keys and values of the prefix and, where it is given, of the <sop> behind it.
+
+        Returns:
+            Their last hidden states, float32 [len(ids) + len(sop), hidden].
+        """
         self.tokens, self._prefix = [], 0
         if not ids:
             return np.empty((0, self._hidden), np.float32)
-        parts = _parts(len(ids), self._batch)
-        x = np.zeros((parts[-1].at + parts[-1].padded, self._hidden), np.float32)
+        count = len(ids) + len(sop)
+        parts = _parts(count, self._batch)
+        columns = parts[-1].at + parts[-1].padded
+        x = np.zeros((columns, self._hidden), np.float32)
         nodes = _FRAME_NODES + _PART_NODES * len(parts)
         scheduler = self._backends.scheduler(nodes)
-        places: dict[str, np.ndarray] = {
-            "positions": np.arange(len(x), dtype=np.int32),
-            "blocks": np.zeros(len(x), np.int32),
-            "columns": np.arange(len(x)),
+        positions = np.arange(columns, dtype=np.int32)
+        positions[len(ids) :] = self._mask_position(ids)
+        inputs: dict[str, np.ndarray] = {
+            "positions": positions,
+            "blocks": (np.arange(columns) >= len(ids)).astype(np.int32),
+            "columns": np.arange(columns),
+            "mask": _without_sop(parts[-1], len(ids), count),
         }
         try:
-            with closing(Program(self._backends, self._lookup(len(ids)), scheduler)) as program:
-                program.run({"ids": np.array(ids, np.int32)}, x[: len(ids)])
+            with closing(Program(self._backends, self._lookup(count), scheduler)) as program:
+                program.run({"ids": np.array([*ids, *sop], np.int32)}, x[:count])
             for done, _ in enumerate(self._layers, 1):
-                builder = self._prefix_layer(done - 1, len(ids), parts, nodes)
+                builder = self._prefix_layer(done - 1, len(ids), count, parts, nodes)
                 with closing(Program(self._backends, builder, scheduler)) as program:
-                    program.run({"x": x, **places}, *(x[part.at : part.at + part.padded] for part in parts))
+                    program.run({"x": x, **inputs}, *(x[part.at : part.at + part.padded] for part in parts))
                 on_progress(done / len(self._layers))
         finally:
             scheduler.close()
-        self.tokens, self._prefix = list(ids), len(ids)
-        return x[: len(ids)]
+        self.tokens, self._prefix = [*ids, *sop], len(ids)
+        return x[:count]
 
     def _lookup(self, count: int) -> Builder:
         builder = Builder(_FRAME_NODES)
         builder.output("x", builder.rows(self._embedding, builder.input("ids", Type.I32, count)))
         return builder
 
-    def _prefix_layer(self, layer: int, count: int, parts: list[_Part], nodes: int) -> Builder:
-        """Return the graph of one layer: the keys and values of all parts first, which then all queries see."""
+    def _prefix_layer(self, layer: int, prefix: int, count: int, parts: list[_Part], nodes: int) -> Builder:
+        """Return the graph of one layer: the keys and values of all parts first, which then all queries see.
+
+        Of `count` tokens those behind the prefix, if any, are in the last part and alone see themselves.
+        """
         builder = Builder(nodes)
         columns = parts[-1].at + parts[-1].padded
         x = builder.input("x", Type.F32, self._hidden, columns)
@@ -247,8 +260,12 @@ class ChatGLM1(WithoutSnapshots):
                 builder.view(places.columns, (size,), (), 8 * at),
             )
             asked.append(self._ask(builder, layer, builder.columns(x, self._hidden, at, padded), here, padded, size))
+        has_sop = count > prefix
         for part, (normed, queries) in zip(parts, asked, strict=True):
-            builder.output(f"x_{part.at}", self._answer(builder, layer, normed, queries, part.padded, count, None))
+            seen, mask = prefix, None
+            if has_sop and part is parts[-1]:
+                seen, mask = count, builder.input("mask", Type.F16, count, part.padded)
+            builder.output(f"x_{part.at}", self._answer(builder, layer, normed, queries, part.padded, seen, mask))
         return builder
 
     def _logits_of(self, x: np.ndarray) -> np.ndarray:
@@ -272,7 +289,7 @@ class ChatGLM1(WithoutSnapshots):
         columns = np.arange(start, start + count)
         inputs: dict[str, np.ndarray] = {
             "ids": np.array(ids, np.int32),
-            "positions": np.full(count, self._mask_position(), np.int32),
+            "positions": np.full(count, self._mask_position(self.tokens[: self._prefix]), np.int32),
             "blocks": (columns - self._prefix + 1).astype(np.int32),
             "columns": columns,
             "mask": causal_mask(columns, seen),
@@ -293,11 +310,10 @@ class ChatGLM1(WithoutSnapshots):
         builder.output("logits", self._logits(builder, x))
         return Program(self._backends, builder)
 
-    def _mask_position(self) -> int:
+    def _mask_position(self, prefix: list[int]) -> int:
         """Return the index of [gMASK], or else of [MASK], in the prefix."""
-        prefix = self.tokens[: self._prefix]
         masks = [mask for mask in (self._gmask_id, self._mask_id) if mask in prefix]
-        return prefix.index(masks[0]) if masks else max(self._prefix - 1, 0)
+        return prefix.index(masks[0]) if masks else max(len(prefix) - 1, 0)
 
     # Both -------------------------------------------------------------------------------------------------------------
 
@@ -362,6 +378,16 @@ def _parts(count: int, batch: int) -> list[_Part]:
     """Cut so many columns into parts; the last one is padded."""
     parts = [_Part(at, min(batch, count - at), min(batch, count - at)) for at in range(0, count, batch)]
     return [*parts[:-1], parts[-1]._replace(padded=-(-parts[-1].size // _TILE) * _TILE)]
+
+
+def _without_sop(part: _Part, prefix: int, count: int) -> np.ndarray:
+    """Return what is added to the scores of a part's tokens, of which those in the prefix do not see what is behind it.
+
+    float16 [padded, count].
+    """
+    mask = np.zeros((part.padded, count), np.float16)
+    mask[: max(prefix - part.at, 0), prefix:] = -np.inf
+    return mask
 
 
 def _index(token: int, ids: Sequence[int]) -> int:

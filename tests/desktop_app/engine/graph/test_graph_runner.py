@@ -270,6 +270,18 @@ def glm(tmp_path_factory: pytest.TempPathFactory) -> GraphCase:
     return graph_case("chatglm1", tmp_path_factory.mktemp("glm"))
 
 
+@pytest.mark.parametrize("prefix", [1, 2, 31, 32, 33, 64])
+def test_sop_is_computed_with_the_prefix_in_parts_of_any_size(glm: GraphCase, prefix: int) -> None:
+    with closing(load_runner(glm.path, replace(EXACT, batch=32), lambda part: None)) as runner:
+        assert isinstance(runner, GraphRunner)
+        ids = runner._model.with_special([5 + number % 90 for number in range(prefix - 1)])
+        assert len(ids) == prefix + 1
+        for reply in ([], [7], [8, 9]):
+            ids += reply
+            runner.decode(tuple(reply) or tuple(ids))
+            assert np.abs(last(runner) - glm.logits(ids)[-1]).max() < ERROR
+
+
 def with_value(case: GraphCase, path: Path, key: str, value: Any) -> Path:
     """Write a case's file with another value of one key; None: without the key."""
     header = read_gguf_header(case.path, encoded=True)

@@ -20,6 +20,9 @@ _DEFAULT_CONTEXT = 2048
 _LONGEST = 2**31 - 1
 _LEAST, _MOST = 1e-3, 1e4
 """Of any factor by which positions or vectors are scaled."""
+_SMALLEST = 2
+_SHORTEST_YARN = 7
+"""Tokens: in fewer no dimension turns once (2 pi), and the bounds of YaRN's correction lie below the first."""
 _YARN_BETAS = {"beta_fast": 32.0, "beta_slow": 1.0}
 """The values that llama.cpp computes with; it reads others only for architectures that are not ours."""
 
@@ -54,7 +57,7 @@ class Rotary:
         return replace(self, parameters=parameters, warnings=(*self.warnings, warning))
 
 
-def read_rotary(config: Config, size: int, *, factors: bool = True, dynamic: str = "") -> Rotary:
+def read_rotary(config: Config, size: int, *, factors: bool = True, llama3: bool = True, dynamic: str = "") -> Rotary:
     """Read base, scaling and context length.
 
     "dynamic" scaling changes nothing within the trained length, which is all that is declared for llama.cpp; publishers name the
@@ -64,12 +67,20 @@ def read_rotary(config: Config, size: int, *, factors: bool = True, dynamic: str
         config: in the words of transformers.
         size: dimensions of a head that rotate.
         factors: llama.cpp reads tensors of divisors for this architecture.
+        llama3: those of Llama 3.1's scaling, too, besides LongRoPE's.
         dynamic: the rule in `models.dynamic_rotary` that the publisher's code follows past the trained length with "dynamic"
             scaling; "": our own runner does not compute this architecture.
 
     Raises:
+        BadFile: so many dimensions cannot rotate.
         UnsupportedModel: a scaling that llama.cpp does not compute.
     """
+    if size < _SMALLEST or size % 2:
+        raise BadFile(
+            "{path}: {rotary_dim} rotating dimensions of a head cannot be; download it again.",
+            path=config.origin,
+            rotary_dim=size,
+        )
     scaling = _scaling(config)
     kind = scaling.str("rope_type", "type", default="default").lower()
     context = _trained_length(config)
@@ -84,7 +95,7 @@ def read_rotary(config: Config, size: int, *, factors: bool = True, dynamic: str
         return Rotary(parameters if factor == 1 else parameters | linear)
     if kind == "yarn":
         return Rotary(parameters | _yarn(scaling, context))
-    if kind == "llama3" and factors:
+    if kind == "llama3" and factors and llama3:
         return Rotary(parameters, (_llama3_factors(scaling, rotary_base(config), size),))
     if kind in ("longrope", "su") and factors:
         return _longrope(parameters, scaling, config, size)
@@ -186,7 +197,7 @@ def _yarn(scaling: Config, context: int) -> Metadata:
         raise UnsupportedModel(
             "{path}: llama.cpp computes YaRN with whole correction bounds only.", path=scaling.origin
         )
-    trained = scaling.int("original_max_position_embeddings", default=context, minimum=1)
+    trained = scaling.int("original_max_position_embeddings", default=context, minimum=_SHORTEST_YARN)
     factor = scaling.float("factor", default=context / trained, minimum=_LEAST, maximum=_MOST)
     usual_length = _mscale(factor, 1.0)
     correction = scaling.float("attn_factor", default=1.0, minimum=_LEAST, maximum=_MOST)

@@ -25,7 +25,8 @@ def read_routing(config: Config, *, sigmoid: bool) -> Metadata:
     count, used = config.int("n_routed_experts", minimum=2), config.int("num_experts_per_tok", minimum=1)
     groups = config.int("n_group", default=1, minimum=1)
     method = config.str("topk_method", default=_BY_GROUPS)
-    if config.int("topk_group", default=0) == groups or (not sigmoid and method != _BY_GROUPS):
+    used_groups = config.int("topk_group", minimum=1) if "topk_group" in config else 0
+    if used_groups == groups or (not sigmoid and method != _BY_GROUPS):
         groups = 1  # all of them are looked at
     if groups > 1 and not sigmoid:
         raise UnsupportedModel(

@@ -25,7 +25,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     require_silu(config)
     sizes = read_sizes(config)
     alibi = _has_alibi(config)
-    rotary = read_rotary(config, sizes.head_dim)
+    rotary = read_rotary(config, sizes.head_dim, factors=False)
     head = normalised_rows if _has_normalised_head(config) else None
     tensors = embeddings(sizes, shapes, tied=False, head=head)
     for layer in range(sizes.layers):
@@ -36,7 +36,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     return Blueprint(
         architecture=_architecture(sizes, alibi=alibi),
         parameters=parameters,
-        tensors=(*tensors, *rotary.tensors),
+        tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
         chat=baichuan_chat(config),
         warnings=rotary.warnings,

@@ -29,7 +29,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     sizes = read_sizes(config)
     require_square_attention(config, sizes)
     _refuse_other_mixtures(config)
-    rotary = read_rotary(config, sizes.head_dim)
+    rotary = read_rotary(config, sizes.head_dim, factors=False)
     bias = config.bool("attention_bias", default=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
@@ -42,7 +42,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         | rotary.parameters
         | read_routing(config, sigmoid=False)
         | {"leading_dense_block_count": config.int("first_k_dense_replace", default=0)},
-        tensors=(*tensors, *rotary.tensors),
+        tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
         chat=deepseek_chat(config),
         warnings=rotary.warnings,

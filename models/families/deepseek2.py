@@ -47,6 +47,12 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         )
     rotary = _scaled(read_rotary(config, latent.qk_rope_head_dim, factors=False), config)
     sigmoid = _has_sigmoid(config)
+    if not sigmoid and config.bool("norm_topk_prob", default=False):
+        raise UnsupportedModel(
+            "{path}: 'norm_topk_prob' is true, which the publisher's code and transformers compute in two ways in this family; "
+            "choose a model without it.",
+            path=config.origin,
+        )
     routing = read_routing(config, sigmoid=sigmoid)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=False))
     for layer in range(sizes.layers):
@@ -90,9 +96,16 @@ def _scaled(rotary: Rotary, config: Config) -> Rotary:
     """Return the positions with YaRN in this architecture's words: scores grow by its factor, rotated vectors do not.
 
     Raises:
-        UnsupportedModel: both grow, which no published model asks for.
+        UnsupportedModel: both grow, or another scaling is asked for; no published model does.
     """
-    if rotary.parameters.get("rope.scaling.type") != "yarn":
+    kind = rotary.parameters.get("rope.scaling.type")
+    if kind == "linear":  # llama.cpp changes the scores by its factor, too
+        raise UnsupportedModel(
+            "{path} asks for rotary scaling of type {kind!r}, which llama.cpp does not compute for this family.",
+            path=config.origin,
+            kind=kind,
+        )
+    if kind != "yarn":
         return rotary
     scaling = config.section("rope_parameters", "rope_scaling")
     weights = [scaling.float(name, default=0.0, minimum=0, maximum=100) for name in ("mscale", "mscale_all_dim")]

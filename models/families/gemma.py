@@ -20,7 +20,7 @@ from models.decoder import Shapes, Sizes, attention, decoder_parameters, embeddi
 from models.errors import BadFile, UnsupportedModel
 from models.family import Blueprint, Family, Metadata, OutputTensor, Source, Transform
 from models.language_part import LEFT_OUT, is_part, text_config, text_tensors
-from models.rotary import read_rotary
+from models.rotary import Rotary, read_rotary
 
 _SECOND: dict[str, Any] = {
     "vocab_size": 256000,
@@ -79,7 +79,7 @@ def gemma_blueprint(config: Config, shapes: Shapes) -> Blueprint:
         architecture=architecture,
         parameters=decoder_parameters(config, sizes)
         | rotary.parameters
-        | _windows(config, sizes, int(rotary.parameters["context_length"]), second=second)
+        | _windows(config, sizes, rotary, second=second)
         | _capping(config, always=second),
         tensors=text_tensors(tensors, shapes),
         vocabulary_size=sizes.vocabulary,
@@ -157,8 +157,11 @@ def _plus_one(weight: np.ndarray) -> np.ndarray:
     return np.asarray(weight.astype(np.float32) + 1)
 
 
-def _windows(config: Config, sizes: Sizes, context: int, *, second: bool) -> Metadata:
-    """Return which layers see a window only, and the rotary base in them; where none does, one as wide as the context."""
+def _windows(config: Config, sizes: Sizes, rotary: Rotary, *, second: bool) -> Metadata:
+    """Return which layers see a window only, and the rotary base in them; where none does, one as wide as the context.
+
+    Gemma 2 has one base in all layers.
+    """
     listed = config.entries("layer_types", str)
     if listed is None:
         every = config.int("sliding_window_pattern", "_sliding_window_pattern", minimum=1)
@@ -174,6 +177,7 @@ def _windows(config: Config, sizes: Sizes, context: int, *, second: bool) -> Met
     if not any(
         pattern
     ):  # llama.cpp refuses a list without one, and takes a window of its own for Gemma 2 where there is none
+        context = rotary.parameters["context_length"]
         every_layer = {"attention.sliding_window": context, "attention.sliding_window_pattern": [True] * sizes.layers}
         return every_layer if second else {}
     outside = config.float("rope_local_base_freq", default=10000.0, minimum=1)
@@ -183,7 +187,7 @@ def _windows(config: Config, sizes: Sizes, context: int, *, second: bool) -> Met
     return {
         "attention.sliding_window": config.int("sliding_window", minimum=1),
         "attention.sliding_window_pattern": pattern,
-        "rope.freq_base_swa": local,
+        "rope.freq_base_swa": rotary.parameters["rope.freq_base"] if second else local,
     }
 
 

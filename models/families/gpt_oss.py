@@ -90,8 +90,8 @@ def _read_rotary(config: Config, sizes: Sizes) -> Rotary:
     """Return the positions; YaRN's bounds, which the publisher does not round, are rounded in llama.cpp."""
     name = "rope_parameters" if "rope_parameters" in config else "rope_scaling"
     section = config.section(name)
-    scaling = {key: value for key, value in (section.data or _SCALING).items() if key != "truncate"}
-    is_rounded = is_truncated(section) if section.data else False
+    scaling = {key: value for key, value in (section.data if name in config else _SCALING).items() if key != "truncate"}
+    is_rounded = scaling.get("rope_type", scaling.get("type")) != "yarn" or (name in config and is_truncated(section))
     base = config.float("rope_theta", default=_BASE, minimum=1)
     rotary = read_rotary(config.changed(rope_theta=base, **{name: scaling}), sizes.head_dim, factors=False)
     return rotary if is_rounded else Rotary(rotary.parameters, warnings=(*rotary.warnings, _ROUNDED))

@@ -159,10 +159,7 @@ class _Mixer:
                 path=config.origin,
                 factor=_EXPANSION,
             )
-        limits = [
-            number for number in config.entries("time_step_limit", object) or () if isinstance(number, (int, float))
-        ]
-        if any(0 < number < math.inf for number in limits):
+        if _limits_time_steps(config):
             raise UnsupportedModel(
                 "{path}: llama.cpp computes Granite 4 without 'time_step_limit' only.", path=config.origin
             )
@@ -211,6 +208,12 @@ class _Mixer:
     def _column(self, name: str, source: str, *, decay: bool) -> OutputTensor:
         shape = (self._heads,)
         return OutputTensor(name, (self._heads, 1), (Source(source, shape),), partial(_upright, decay=decay))
+
+
+def _limits_time_steps(config: Config) -> bool:
+    """Tell whether time steps are held to less than everything from 0 on."""
+    limits = config.entries("time_step_limit", float)
+    return limits is not None and (len(limits) != 2 or limits[0] > 0 or limits[1] < math.inf)
 
 
 def _upright(vector: np.ndarray, *, decay: bool) -> np.ndarray:

@@ -44,7 +44,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
     return Blueprint(
         architecture="hunyuan-dense",
         parameters=decoder_parameters(config, sizes) | rotary.parameters,
-        tensors=(*tensors, *rotary.tensors),
+        tensors=tuple(tensors),
         vocabulary_size=sizes.vocabulary,
         warnings=rotary.warnings,
     )
@@ -55,7 +55,7 @@ def _read_rotary(config: Config, sizes: Sizes) -> Rotary:
     scaling = config.section("rope_parameters", "rope_scaling")
     alpha = scaling.float("alpha", default=0.0, minimum=0, maximum=1e6)
     if scaling.str("rope_type", "type", default="default").lower() != "dynamic" or not alpha:
-        return read_rotary(config, sizes.head_dim)
+        return read_rotary(config, sizes.head_dim, factors=False)
     base = rotary_base(config) * alpha ** (sizes.head_dim / max(sizes.head_dim - 2, 1))
     length = max(_CONTEXT, config.int("max_position_embeddings", default=_CONTEXT, minimum=1))
     return Rotary({"context_length": length, "rope.freq_base": min(base, 1e30)})

@@ -27,7 +27,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         raise UnsupportedModel(
             "{path}: llama.cpp computes MiniCPM3 with latent queries and without biases.", path=config.origin
         )
-    rotary = read_rotary(config, latent.qk_rope_head_dim)
+    rotary = read_rotary(config, latent.qk_rope_head_dim, llama3=False)
     tensors = embeddings(sizes, shapes, tied=config.bool("tie_word_embeddings", default=True))
     for layer in range(sizes.layers):
         tensors += norms(layer, sizes.hidden)
@@ -48,7 +48,8 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
 
 def _require_published_multipliers(config: Config) -> None:
     for key, published in _MULTIPLIERS.items():
-        if config.float(key, default=published) != published:
+        is_none = key in config.data and key not in config  # a null stands for no multiplier
+        if is_none or config.float(key, default=published) != published:
             raise UnsupportedModel(
                 "{path}: llama.cpp computes MiniCPM3 with a {key} of {value:g} only.",
                 path=config.origin,

@@ -30,7 +30,7 @@ def _blueprint(config: Config, shapes: Shapes) -> Blueprint:
         "partial_rotary_factor", default=config.float("partial_rotary_factor", default=1.0), minimum=0.01, maximum=1
     )
     rotary_dim = int(sizes.head_dim * part)
-    rotary = read_rotary(config, rotary_dim)
+    rotary = read_rotary(config, rotary_dim, llama3=False)
     window = config.int("sliding_window", default=0)
     if window:
         rotary = rotary.limited(window, without_sliding_window(window))

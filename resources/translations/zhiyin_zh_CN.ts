@@ -3072,6 +3072,10 @@
         <translation>{path}：&apos;low_freq_factor&apos; 必须小于 &apos;high_freq_factor&apos;；请重新下载。</translation>
     </message>
     <message>
+        <source>{path}: &apos;norm_topk_prob&apos; is true, which the publisher&apos;s code and transformers compute in two ways in this family; choose a model without it.</source>
+        <translation>{path}：norm_topk_prob 为 true，而在该系列中发布者的代码与 transformers 对它的计算方式不同；请选择不含此设置的模型。</translation>
+    </message>
+    <message>
         <source>{path}: a width of {hidden} cannot be split into heads of {size}; download it again.</source>
         <translation>{path}：宽度 {hidden} 不能分成大小为 {size} 的注意力头；请重新下载。</translation>
     </message>

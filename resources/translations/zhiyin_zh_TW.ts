@@ -3072,6 +3072,10 @@
         <translation>{path}：&apos;low_freq_factor&apos; 必須小於 &apos;high_freq_factor&apos;；請重新下載。</translation>
     </message>
     <message>
+        <source>{path}: &apos;norm_topk_prob&apos; is true, which the publisher&apos;s code and transformers compute in two ways in this family; choose a model without it.</source>
+        <translation>{path}：norm_topk_prob 為 true，而在該系列中發布者的程式碼與 transformers 對它的計算方式不同；請選擇不含此設定的模型。</translation>
+    </message>
+    <message>
         <source>{path}: a width of {hidden} cannot be split into heads of {size}; download it again.</source>
         <translation>{path}：寬度 {hidden} 不能分成大小為 {size} 的注意力頭；請重新下載。</translation>
     </message>

@@ -35,6 +35,24 @@ def test_one_rotary_section_counts(said: dict[str, Any], counts: dict[str, Any])
     assert "rope_scaling" not in found
 
 
+def test_an_empty_rotary_section_is_not_silent() -> None:
+    assert understood(Config({"model_type": "gpt_oss", "rope_parameters": {}})).data["rope_parameters"] == {}
+    assert "rope_parameters" not in understood(Config({"model_type": "gpt_oss", "rope_parameters": None}))
+
+
+def test_a_null_is_false_where_silence_is_true() -> None:
+    config = understood(Config({"model_type": "deepseek_v3", "norm_topk_prob": None}))
+    assert config.data["norm_topk_prob"] is False
+    assert config.data["rope_interleave"] is True
+
+
+def test_numbers_that_json_lacks_are_read_as_transformers_writes_them() -> None:
+    limits = [0.0, {"__float__": "Infinity"}]
+    config = understood(Config({"model_type": "granitemoehybrid", "time_step_limit": limits, "x": {"__float__": "?"}}))
+    assert config.data["time_step_limit"] == [0.0, float("inf")]
+    assert config.data["x"] == {"__float__": "?"}
+
+
 def test_an_old_rotary_section_joins_full_attention_where_layers_have_their_own() -> None:
     layers = {"full_attention": {"rope_type": "default", "rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}
     linear = {"rope_type": "linear", "factor": 8.0}

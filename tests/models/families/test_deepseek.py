@@ -33,6 +33,7 @@ def test_logits_agree_with_the_reference(case: str, engine: Engine, tmp_path: Pa
         ({"moe_layer_freq": 2}, "moe_layer_freq"),
         ({"scoring_func": "sigmoid"}, "scoring_func"),
         ({"norm_topk_prob": True}, "norm_topk_prob"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "llama3"),
         ({"head_dim": 32}, "as wide as the model"),
     ],
 )

@@ -21,6 +21,7 @@ CASES = {
     "Gemma-3-1b": random_gemma3(),
     "Gemma 2 without windows": random_gemma2(sliding_window_pattern=1),
     "Gemma 3 without windows": random_gemma3(sliding_window_pattern=1),
+    "Gemma 2 with another base": random_gemma2(rope_theta=40000.0),
     "Gemma 2 with another divisor": random_gemma2(query_pre_attn_scalar=144),
     "Gemma 3 with another divisor": random_gemma3(query_pre_attn_scalar=256),
     "Gemma-3-4b's positions": random_gemma3(rope_scaling={"factor": 8.0, "rope_type": "linear"}),

@@ -21,6 +21,7 @@ LONGROPE = {
     "short_factor": [1.0 + 0.1 * i for i in range(4)],
     "original_max_position_embeddings": 64,
 }
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 YARN = {
     "type": "yarn",
     "factor": 8,
@@ -71,6 +72,10 @@ def test_deepseek_agrees_with_the_reference(case: str, engine: Engine, tmp_path:
     ("checkpoint", "named"),
     [
         (random_minicpm3(scale_emb=10), "scale_emb of 12 only"),
+        (random_minicpm3(dim_model_base=None), "dim_model_base of 256 only"),
+        (random_minicpm3(rope_scaling=LLAMA3), "llama3"),
+        (random_deepseek(rope_scaling={"rope_type": "linear", "factor": 2.0}), "linear"),
+        (random_deepseek(norm_topk_prob=True), "norm_topk_prob"),
         (random_deepseek(n_group=2, topk_group=1, topk_method="group_limited_greedy"), "choose DeepSeek-V2-Lite"),
         (random_deepseek(q_lora_rank=48, num_hidden_layers=27), "27 layers"),
         (random_deepseek(rope_scaling=YARN | {"mscale": 1.0}), "mscale"),

@@ -66,6 +66,7 @@ def test_alpha_means_the_published_length() -> None:
     [
         (random_smollm3(no_rope_layers=[1, 0, 1, 0, 1]), "every fourth layer"),
         (random_hunyuan(use_qk_norm=False), "norms of queries"),
+        (random_hunyuan(rope_scaling={"rope_type": "llama3", "factor": 8.0}), "llama3"),
         (random_ernie(use_bias=True), "biases"),
         (random_granite(head_dim=32), "as wide as the model"),
     ],

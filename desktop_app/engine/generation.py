@@ -37,6 +37,8 @@ class OutputFilter:
     """Control tokens that the filter is to see, with what stands for them in the text."""
     told: int = 0
     """Characters of the opening that the listener has: the reply was begun before."""
+    leading_blanks: int = 0
+    """Spaces at the beginning of the first token that are none of the text."""
 
 
 class Step(NamedTuple):
@@ -126,7 +128,8 @@ def generation(
             if on_token is not None:
                 on_token(token, runner.logits(written.unverified))
             written.count += 1
-            if text.add(shown.marks.get(token) or runner.vocabulary.piece(token)):
+            piece = shown.marks.get(token) or runner.vocabulary.piece(token)
+            if text.add(without_blanks(piece, shown.leading_blanks) if written.count == 1 else piece):
                 reason = "stop"
                 break
             if written.is_full:
@@ -153,6 +156,11 @@ def generation(
         guessed_tokens=0 if drafts is None else drafts.guessed,
         right_guesses=0 if drafts is None else drafts.right,
     )
+
+
+def without_blanks(piece: bytes, most: int) -> bytes:
+    """Return a piece without spaces in front of it, `most` of them at most."""
+    return piece[min(len(piece) - len(piece.lstrip(b" ")), most) :]
 
 
 def check_room(runner: RunningSequence | Runner, prompt: Sequence[int]) -> None:

@@ -52,6 +52,9 @@ class Vocabulary(Protocol):
     closing: Sequence[int]
     """The tokens that the publisher's tokenizer ends a text with; no prompt ends with them."""
 
+    leading_blanks: int
+    """Spaces at the beginning of a text's first token that the publisher's decoder takes off."""
+
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens; may be part of a UTF-8 character."""
         ...

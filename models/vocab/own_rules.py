@@ -5,27 +5,44 @@ The keys hold all that lies between an added token and the next: the steps that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from models.vocab import cutting
-from models.vocab.piece_rules import KEY, MERGES, PieceRules
-from models.vocab.structures import BPE, Step, Tokenizer
+from models.vocab.piece_rules import KEY, MERGES, NO_PIECES, PieceRules
+from models.vocab.structures import BPE, AddedToken, Step, Tokenizer
 
 BLANK = cutting.BLANK
 _USUAL_SUFFIX = "</w>"
 
 
-def own_rules(pre_tokenizer: Step | None, rules: PieceRules, merges: Iterable[tuple[int, int]] = ()) -> dict[str, Any]:
-    """Return the GGUF keys by which the engine cuts and looks up by itself; {}: a step is not known here."""
+def own_rules(
+    pre_tokenizer: Step | None,
+    rules: PieceRules,
+    added: Iterable[AddedToken],
+    vocab: Container[str],
+    merges: Iterable[tuple[int, int]] = (),
+) -> dict[str, Any]:
+    """Return the GGUF keys by which the engine cuts and looks up by itself; {}: a step is not known here.
+
+    Args:
+        pre_tokenizer: cuts.
+        rules: of the model.
+        added: the tokens beside it.
+        vocab: the model's own.
+        merges: of BPE, by ids.
+    """
     steps = cutting.steps_of([] if pre_tokenizer is None else pre_tokenizer.leaves())
     if steps is None:
         return {}
-    flat = [number for pair in merges for number in pair]
+    lists = {
+        MERGES: [number for pair in merges for number in pair],
+        NO_PIECES: sorted(token.id for token in added if token.content not in vocab),
+    }
     written = msgspec.json.encode(rules).decode()
-    return {cutting.KEY: cutting.as_json(steps), KEY: written} | ({MERGES: flat} if flat else {})
+    return {cutting.KEY: cutting.as_json(steps), KEY: written} | {key: ids for key, ids in lists.items() if ids}
 
 
 def unknown_steps(pre_tokenizer: Step | None) -> list[str]:
@@ -34,7 +51,7 @@ def unknown_steps(pre_tokenizer: Step | None) -> list[str]:
     return [step.type or "?" for step in leaves if cutting.steps_of([step]) is None]
 
 
-def of_bpe(tokenizer: Tokenizer, ids: Mapping[str, int]) -> dict[str, Any]:
+def of_bpe(tokenizer: Tokenizer, ids: Mapping[str, int], added: Iterable[AddedToken]) -> dict[str, Any]:
     """Return the keys for a BPE tokenizer whose texts have these ids."""
     model = tokenizer.model
     pairs = (merge if isinstance(merge, tuple) else tuple(merge.split(" ", 1)) for merge in model.merges)
@@ -48,7 +65,7 @@ def of_bpe(tokenizer: Tokenizer, ids: Mapping[str, int]) -> dict[str, Any]:
         suffix=model.end_of_word_suffix or "",
         **writing(tokenizer.decoder, model.vocab, model.end_of_word_suffix),
     )
-    return own_rules(tokenizer.pre_tokenizer, rules, merges)
+    return own_rules(tokenizer.pre_tokenizer, rules, added, model.vocab, merges)
 
 
 def has_blanks(tokens: Iterable[str | bytes]) -> bool:

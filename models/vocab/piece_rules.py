@@ -10,7 +10,8 @@ KEY = "zhiyin.tokenizer.pieces"
 """GGUF key: the rules as JSON; with them nothing is left to llama.cpp's tokenizer."""
 MERGES = "zhiyin.tokenizer.merges"
 """GGUF key: the ids of BPE's merges, two each."""
-
+NO_PIECES = "zhiyin.tokenizer.no_pieces"
+"""GGUF key: the ids of added tokens whose texts are no pieces: the model's own vocabulary lacks them."""
 SCORES = "zhiyin.tokenizer.scores"
 """GGUF key: Unigram's scores as JSON, where they are no 32-bit floats: which way is the better one may hang on the rest."""
 

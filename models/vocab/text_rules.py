@@ -16,12 +16,13 @@ from models.vocab.own_rules import unknown_steps
 from models.vocab.piece_rules import KEY as RULES
 from models.vocab.sections import SpacePrefix
 from models.vocab.structures import AnyTokenizer, Step, Tokenizer
-from models.vocab.text_normalization import KEY, NORMAL_FORMS, NormalizationStep, as_json, steps_of
-from models.vocab.vocabulary import NORMALIZATION, SPLIT_WORDS, TokenType, Vocabulary
+from models.vocab.text_normalization import KEY, NormalizationStep, as_json, steps_of
+from models.vocab.vocabulary import LEADING_BLANKS, SPLIT_WORDS, TokenType, Vocabulary
 
 _BLANK = "\u2581"
 _WRITES_BLANKS = NormalizationStep("Replace", " ", content=_BLANK)
 """llama.cpp does this itself for sentencepiece's pieces."""
+_ALL_BLANKS = 1024
 _SCHEMES = {"always": SpacePrefix.MISSING, "first": SpacePrefix.FIRST_MISSING, "never": SpacePrefix.NONE}
 
 
@@ -63,10 +64,10 @@ def with_text_rules(vocabulary: Vocabulary, path: Path, tokenizer: Tokenizer | A
         if any(step.add_prefix_space for step in byte_level):
             vocabulary = replace(vocabulary, space=SpacePrefix.UNSPACED)
     extra = dict(vocabulary.extra)
-    if len(known) == 1 and known[0].type in NORMAL_FORMS:
-        extra[NORMALIZATION] = known[0].type
-    elif known:
+    if known:
         extra[KEY] = as_json(known)
+    if tokenizer.decoder is not None:
+        extra[LEADING_BLANKS] = _leading_blanks([*_leaves(tokenizer.decoder)])
     warnings = (*vocabulary.warnings, *_warnings(path, unknown), *of_decoder(path, vocabulary, tokenizer.decoder))
     return replace(vocabulary, extra=extra, warnings=warnings)
 
@@ -137,10 +138,29 @@ def _is_followed(vocabulary: Vocabulary, steps: Sequence[Step]) -> bool:
     if vocabulary.model == "bert":
         return kinds == ["WordPiece"]
     if '"plain":true' in vocabulary.extra.get(RULES, ""):
-        return True
+        return kinds != ["BPEDecoder"]  # a space less behind the last token, which a stream does not know
+    fused = kinds.index("Fuse") if "Fuse" in kinds else len(kinds)
+    if "Strip" in kinds[:fused]:
+        return False  # it strips every token, not the text
     spells = TokenType.BYTE not in vocabulary.types or "ByteFallback" in kinds
     blanks = any(map(_writes_spaces, steps))
     return spells and blanks and all(_writes_spaces(step) or _is_usual(step) for step in steps)
+
+
+def _leading_blanks(steps: Sequence[Step]) -> int:
+    """Return how many spaces a decoder takes off the first token.
+
+    Source: huggingface/tokenizers, pre_tokenizers/metaspace.rs and decoders (strip.rs, wordpiece.rs).
+    """
+    for step in steps:
+        if step.type == "Metaspace":
+            never = step.prepend_scheme == "never" or (step.prepend_scheme is None and step.add_prefix_space is False)
+            return 0 if never else _ALL_BLANKS
+        if step.type == "WordPiece":
+            return 1
+        if step.type == "Strip" and step.content == " ":
+            return min(step.start or 0, _ALL_BLANKS)
+    return 0
 
 
 def _writes_spaces(step: Step) -> bool:
@@ -150,7 +170,7 @@ def _writes_spaces(step: Step) -> bool:
 
 
 def _is_usual(step: Step) -> bool:
-    """Tell whether a step is what llama.cpp does, too; the space in front of a text is taken off elsewhere."""
+    """Tell whether a step is what llama.cpp does, too; the engine takes off the space in front of a reply."""
     return step.type in ("ByteFallback", "Fuse") or (step.type == "Strip" and step.content == " " and not step.stop)
 
 

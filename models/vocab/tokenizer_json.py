@@ -129,13 +129,13 @@ def _vocabulary(path: Path, tokenizer: Tokenizer) -> Vocabulary:
         model = tokenizer.model
         pre, warning = name_pretokenizer(tokenizer.pre_tokenizer, ignore_merges=model.ignore_merges, added=contents)
         if warning is not None or not _is_plain(tokenizer):
-            own = of_bpe(tokenizer, _ids(tokens, types))
+            own = of_bpe(tokenizer, _ids(tokens, types), added.tokens.values())
             warnings = [] if own or warning is None else [warning]
         vocabulary = Vocabulary(model="gpt2", pre=pre, tokens=tokens, types=types, merges=merges)
     else:
         vocabulary = _sentencepiece_like(tokenizer, tokens, types, merges)
         if not _is_sentencepiece(tokenizer, vocabulary):
-            own = of_bpe(tokenizer, _ids(tokens, vocabulary.types))
+            own = of_bpe(tokenizer, _ids(tokens, vocabulary.types), added.tokens.values())
     vocabulary = replace(vocabulary, extra=vocabulary.extra | own, added=added.tokens)
     warnings += [*added.warnings(), *(() if own else _of_model(path, tokenizer.model))]
     return with_text_rules(replace(vocabulary, warnings=tuple(warnings)), path, tokenizer)

@@ -100,7 +100,8 @@ def _with_own_rules(path: Path, tokenizer: _Tokenizer, published: Vocabulary, un
         if tokenizer.model.byte_fallback and types[number] is TokenType.NORMAL and _BYTE_TOKEN.fullmatch(str(text)):
             types[number] = TokenType.BYTE
     rules = PieceRules("Unigram", unknown, byte_fallback=tokenizer.model.byte_fallback)
-    own = own_rules(tokenizer.pre_tokenizer, rules)
+    pieces = {text for text, _ in tokenizer.model.vocab}
+    own = own_rules(tokenizer.pre_tokenizer, rules, published.added.values(), pieces)
     if own and any(score != struct.unpack("<f", struct.pack("<f", score))[0] for _, score in tokenizer.model.vocab):
         own[SCORES] = msgspec.json.encode(published.scores).decode()
     ids = {str(text): number for number, text in enumerate(published.tokens)}

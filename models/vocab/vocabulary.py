@@ -33,8 +33,10 @@ TRAITS = {name: f"zhiyin.tokenizer.{name}" for name in ("lstrip", "rstrip", "sin
 """Attributes of added tokens -> GGUF keys: the ids that have them."""
 SPLIT_WORDS = "zhiyin.tokenizer.split_words"
 """GGUF key: no piece holds the end of a word and the space behind it."""
+LEADING_BLANKS = "zhiyin.tokenizer.leading_blanks"
+"""GGUF key: how many spaces at the beginning of a text's first token are none of the text, as its decoder has it."""
 NORMALIZATION = "zhiyin.tokenizer.normalization"
-"""GGUF key: the Unicode normal form that texts get first (NFC …); llama.cpp knows none."""
+"""GGUF key: the Unicode normal form that whole texts get first (NFC …), control tokens in them, too; llama.cpp knows none."""
 _WRITTEN = {"separator": "seperator"}
 """Names that GGUF keys have otherwise."""
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|eot|>", "<eoa>", "[EOT]")

@@ -54,7 +54,12 @@ def decode_word_level(path: Path, data: bytes) -> Vocabulary:
         special={} if unknown is None else {"unknown": unknown},
         added=added.tokens,
         warnings=tuple(added.warnings()),
-        extra=own_rules(tokenizer.pre_tokenizer, PieceRules("WordLevel", unknown, **writing(tokenizer.decoder, vocab))),
+        extra=own_rules(
+            tokenizer.pre_tokenizer,
+            PieceRules("WordLevel", unknown, **writing(tokenizer.decoder, vocab)),
+            added.tokens.values(),
+            vocab,
+        ),
     )
     document = AnyTokenizer(None, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder)
     return with_text_rules(replace(vocabulary, flags={"add_space_prefix": False}), path, document)

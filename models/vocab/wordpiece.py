@@ -71,7 +71,7 @@ def decode_wordpiece(path: Path, data: bytes) -> Vocabulary:
     if usual and not any(token.normalized for token in added.tokens.values()):
         return replace(vocabulary, warnings=(*vocabulary.warnings, *of_decoder(path, vocabulary, tokenizer.decoder)))
     own = PieceRules("WordPiece", vocab[model.unk_token], longest=model.max_input_chars_per_word)
-    vocabulary = replace(vocabulary, extra=own_rules(tokenizer.pre_tokenizer, own))
+    vocabulary = replace(vocabulary, extra=own_rules(tokenizer.pre_tokenizer, own, added.tokens.values(), model.vocab))
     document = AnyTokenizer(None, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder)
     return with_text_rules(vocabulary, path, document)
 

@@ -48,6 +48,7 @@ class _ChatGLMTokenizer:
 
     bos_text = eos_text = ""
     closing: Sequence[int] = ()
+    leading_blanks = 0
 
     def __init__(self, header: GGUFHeader) -> None:
         metadata = read_gguf_header(header.path).metadata
@@ -75,6 +76,7 @@ class _NoTokenizer:
 
     bos_text = eos_text = ""
     closing: Sequence[int] = ()
+    leading_blanks = 0
 
     def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         if text:

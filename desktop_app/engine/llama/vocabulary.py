@@ -26,7 +26,7 @@ from models.vocab.cutting import KEY as CUTS
 from models.vocab.cutting import Cutting
 from models.vocab.lattice import UnigramPieces
 from models.vocab.piece_rules import KEY as RULES
-from models.vocab.piece_rules import MERGES, SCORES, PieceRules
+from models.vocab.piece_rules import MERGES, NO_PIECES, SCORES, PieceRules
 from models.vocab.sections import CUT, AddedText, Sections, SpacePrefix
 from models.vocab.text_normalization import KEY as NORMALIZER
 from models.vocab.text_normalization import TextNormalization
@@ -34,6 +34,7 @@ from models.vocab.vocabulary import (
     ADDED,
     CHAT_TEMPLATE,
     ENDS,
+    LEADING_BLANKS,
     NORMALIZATION,
     PREFIX,
     SPACE_PREFIX,
@@ -105,6 +106,7 @@ class LlamaVocabulary:
         self.closing: Sequence[int] = [eos] if ends and kind in _CUT_HERE else []
         self.bos_text = "".join(map(self._text, self._prefix or ([bos] if self._is_named("bos") else [])))
         self.eos_text = self._text(eos) if self._is_named("eos") else ""
+        self.leading_blanks = self._leading_blanks()
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids; `CUT` inside the text of a control token keeps it text, and is dropped.
@@ -267,8 +269,11 @@ class LlamaVocabulary:
 
     def _piece_model(self, rules: PieceRules, texts: Sequence[str]) -> PieceModel:
         of_pieces = (TokenType.NORMAL, TokenType.BYTE, *(() if rules.type == "Unigram" else (TokenType.USER_DEFINED,)))
+        others = frozenset(self._listed(NO_PIECES))
         ids = {
-            text: token for token, (text, kind) in enumerate(zip(texts, self._types, strict=False)) if kind in of_pieces
+            text: token
+            for token, (text, kind) in enumerate(zip(texts, self._types, strict=False))
+            if kind in of_pieces and token not in others
         }
         if rules.type == "Unigram":
             return UnigramPieces(ids, self._scores(), rules)
@@ -315,6 +320,14 @@ class LlamaVocabulary:
         """Return llama.cpp's rule, for files that others converted."""
         adds = self._metadata.get("tokenizer.ggml.add_space_prefix", True)
         return SpacePrefix.EACH if self._kind == llama.LLAMA_VOCAB_TYPE_SPM and adds else SpacePrefix.NONE
+
+    def _leading_blanks(self) -> int:
+        """Return what the file says; where it says nothing, sentencepiece takes off what it has put in front."""
+        blanks = self._metadata.get(LEADING_BLANKS)
+        if isinstance(blanks, int):
+            return max(blanks, 0)
+        adds = self._metadata.get("tokenizer.ggml.add_space_prefix", True)
+        return int(self._kind == llama.LLAMA_VOCAB_TYPE_SPM and bool(adds))
 
     def _is_named(self, name: str) -> bool:
         """Tell whether the file names a token: llama.cpp takes one of its own otherwise, whatever that is in this file."""

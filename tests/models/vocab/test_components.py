@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from desktop_app.engine.generation import without_blanks
 from models.config import Config
 from models.vocab import read_vocabulary
 from models.vocab.charsmap import compile_charsmap
@@ -208,7 +209,7 @@ def document(request: pytest.FixtureRequest) -> Document:
     return MODELS[request.param]()
 
 
-def _differences(folder: Path, document: Document) -> list[str]:
+def _differences(folder: Path, document: Document, texts: Sequence[str] = TEXTS) -> list[str]:
     """Return texts whose ids are not the library's; the characters that are newer than its table of scripts are left out."""
     (folder / "tokenizer.json").write_text(json.dumps(document), "utf-8")
     reference = tokenizers.Tokenizer.from_str(json.dumps(document))
@@ -216,7 +217,7 @@ def _differences(folder: Path, document: Document) -> list[str]:
     if "changes or cuts" in str(vocabulary.warnings):
         return ["said"]
     found = load(vocabulary, folder)
-    texts = [text.replace("\u9fff", "") for text in TEXTS]
+    texts = [text.replace("\u9fff", "") for text in texts]
     wanted = [reference.encode(text, add_special_tokens=False).ids for text in texts]
     return [text for text, ids in zip(texts, wanted, strict=True) if encode(found, text, special=True) != ids]
 
@@ -239,6 +240,15 @@ def test_normalizers(document: Document, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_pre_tokenizers(document: Document, tmp_path: Path) -> None:
     _assert_equal(tmp_path, document, "pre_tokenizer", PRE_TOKENIZERS)
+
+
+def test_the_text_of_an_added_token_is_no_piece(document: Document, tmp_path: Path) -> None:
+    """It stands inside a word, where it is no token, or a normal form takes it apart."""
+    number = max(token["id"] for token in document["added_tokens"]) + 1
+    for traits in ({"single_word": True}, {}):
+        tokens = [*document["added_tokens"], _added("Ṡ", number, special=False, **traits)]
+        for steps in ({}, {"normalizer": {"type": "NFD"}}, {"pre_tokenizer": {"type": "FixedLength", "length": 3}}):
+            assert _differences(tmp_path, document | {"added_tokens": tokens} | steps, ["aṠb Ṡ xṠ"]) == []
 
 
 TRAITS = [
@@ -272,16 +282,20 @@ def test_expressions_that_are_not_known_are_said(document: Document, step: Docum
     assert "changes or cuts texts" in said or "has no name for" in said
 
 
+_SPACES = {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}
+_STRIP = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
 DECODERS: list[Document] = [
     *({"type": kind} for kind in ("Fuse", "ByteFallback")),
     _byte_level(space=True, regex=True),
-    _metaspace("always"),
+    *(_metaspace(scheme) for scheme in ("always", "first", "never")),
     {"type": "BPEDecoder", "suffix": "</w>"},
     {"type": "WordPiece", "prefix": "##", "cleanup": True},
     {"type": "CTC", "pad_token": "<pad>", "word_delimiter_token": "|", "cleanup": True},
     {"type": "Strip", "content": "e", "start": 0, "stop": 1},
     {"type": "Replace", "pattern": {"String": "e"}, "content": "E"},
-    _sequence("decoders", {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "Fuse"}),
+    _sequence("decoders", _SPACES, {"type": "Fuse"}),
+    _sequence("decoders", _SPACES, {"type": "ByteFallback"}, {"type": "Fuse"}, _STRIP),
+    _sequence("decoders", _SPACES, {"type": "ByteFallback"}, _STRIP),
 ]
 
 
@@ -293,10 +307,11 @@ def test_replies_are_written_alike_or_it_is_said(document: Document, step: Docum
     if "writes tokens as text" in str(vocabulary.warnings) or vocabulary.model == "bert":
         return
     reference, found = tokenizers.Tokenizer.from_str(json.dumps(changed)), load(vocabulary, tmp_path)
-    for text in ("The quick brown fox. It's we'll", "你好，世界。", "don't do not x!"):
+    for text in (" spaced", "The quick brown fox. It's we'll", "你好，世界。", "don't do not x!"):
         ids = reference.encode(text, add_special_tokens=False).ids
-        written = b"".join(map(found.piece, ids)).decode("utf-8", "replace")
-        assert written.strip() == reference.decode(ids).strip()
+        first, *others = map(found.piece, ids)
+        written = b"".join([without_blanks(first, found.leading_blanks), *others]).decode("utf-8", "replace")
+        assert written == reference.decode(ids)
 
 
 def test_what_is_written_around_texts_is_said(tmp_path: Path) -> None:

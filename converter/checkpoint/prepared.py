@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from converter.checkpoint import Checkpoint, StoredTensor
+from converter.checkpoint.experts_apart import ExpertsApart, with_experts_apart
 from converter.checkpoint.gguf_file import GGUFFile
 from converter.checkpoint.meta_llama import MetaCheckpoint
 from converter.checkpoint.open import open_checkpoint, read_config
@@ -58,9 +59,9 @@ class PreparedCheckpoint:
         return self._inner.rows(self._stored[name])
 
     def stored_names(self, name: str) -> tuple[str, ...]:
-        """Return the stored tensors that one is read from: itself, and its scales."""
+        """Return the stored tensors that one is read from: itself and its scales, or the one that packs it."""
         own = self._stored[name]
-        return self._inner.stored_names(own) if isinstance(self._inner, ScaledCheckpoint) else (own,)
+        return self._inner.stored_names(own) if isinstance(self._inner, ScaledCheckpoint | ExpertsApart) else (own,)
 
     def check(self) -> None:
         """Raise `BadFile` where a file was changed since it was opened."""
@@ -106,7 +107,10 @@ def prepared(source: Path, inner: Checkpoint) -> PreparedCheckpoint:
     bare = PreparedCheckpoint(inner, stored, Config({}), ())
     config = read_config(source, inner if isinstance(inner, MetaCheckpoint) else bare)
     family = family_of(config, tensors_decide=True)
-    usual = usual_names(_names(family.blueprint(config, None)), stored)
+    wanted = _names(family.blueprint(config, None))
+    inner = with_experts_apart(inner, wanted)
+    stored = without_wrappers(inner.tensors)
+    usual = usual_names(wanted, stored)
     named = {usual[name]: own for name, own in stored.items()}
     if len(named) < len(stored):
         raise BadFile("{path} holds tensors twice, under several names; save the model by itself.", path=source)

@@ -27,7 +27,7 @@ from converter.checkpoint.safe_pickle import (
     ordered_dict,
 )
 from converter.checkpoint.safetensors import POINTER, pointer
-from converter.checkpoint.source_file import Rows, SourceFile, StoredRows
+from converter.checkpoint.source_file import Bytes, Rows, SourceFile, StoredRows
 from models.errors import BadFile
 from models.regular_file import open_regular
 from models.system_reasons import system_reason
@@ -124,21 +124,25 @@ class _Slot:
     strides: tuple[int, ...]
 
 
-class TorchPickleFile:
-    """One file that torch.save wrote."""
+class StoredViews:
+    """The tensors of one file, wherever its bytes are."""
 
-    def __init__(self, path: Path) -> None:
-        """Read the pickle; storages stay on the disk.
+    def __init__(self, path: Path, stream: BinaryIO, data: Bytes, size: int) -> None:
+        """Read the pickle, and where each storage lies.
+
+        Args:
+            path: names the file in sentences.
+            stream: reads it.
+            data: reads it by position.
+            size: its bytes.
 
         Raises:
-            BadFile: the file is missing, truncated, damaged, or asks for anything but tensors and plain containers.
+            BadFile: it is truncated, damaged, or asks for anything but tensors and plain containers.
         """
         self.path = path
-        self._file = SourceFile(path)
+        self._data, self._size = data, size
         try:
-            self._slots = _read_slots(path)
-        except OSError as error:
-            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
+            self._slots = _read_slots(path, stream, size)
         except RefusedPickle as error:
             raise BadFile(
                 "{path} asks for {what}, which no file of weights needs; nothing in it was run: get it as safetensors.",
@@ -163,14 +167,14 @@ class TorchPickleFile:
         dtype, shape = slot.stored.dtype, slot.stored.shape
         if not prod(shape):
             return np.empty(shape, dtype)
-        if prod(shape) * dtype.itemsize > self._file.state.size:
+        if prod(shape) * dtype.itemsize > self._size:
             raise BadFile(
                 "{path}: tensor {tensor} is larger than the file; get the checkpoint elsewhere.",
                 path=self.path,
                 tensor=name[:80],
             )
         strides = tuple(stride * dtype.itemsize for stride in slot.strides)
-        return np.ndarray(shape, dtype, self._file.read(slot.begin, slot.end - slot.begin), 0, strides)
+        return np.ndarray(shape, dtype, self._data.read(slot.begin, slot.end - slot.begin), 0, strides)
 
     def rows(self, name: str) -> Rows:
         """Return one tensor, its rows read when they are used where it lies in one piece."""
@@ -178,7 +182,24 @@ class TorchPickleFile:
         dtype, shape = slot.stored.dtype, slot.stored.shape
         if slot.end - slot.begin != prod(shape) * dtype.itemsize or slot.strides != _strides(shape):
             return self.read(name)
-        return StoredRows(self._file, slot.begin, dtype, shape)
+        return StoredRows(self._data, slot.begin, dtype, shape)
+
+
+class TorchPickleFile(StoredViews):
+    """One file that torch.save wrote."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the pickle; storages stay on the disk.
+
+        Raises:
+            BadFile: the file is missing, truncated, damaged, or asks for anything but tensors and plain containers.
+        """
+        self._file = SourceFile(path)
+        try:
+            with open_regular(path) as stream:
+                super().__init__(path, stream, self._file, self._file.state.size)
+        except OSError as error:
+            raise BadFile("{path} cannot be read: {reason}.", path=path, reason=system_reason(error)) from error
 
     def check(self) -> None:
         """Raise `BadFile` where the file was changed since it was opened."""
@@ -194,15 +215,13 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
-def _read_slots(path: Path) -> dict[str, _Slot]:
-    size = path.stat().st_size
-    with open_regular(path) as file:
-        head = file.read(len(POINTER))
-        if head == POINTER:
-            raise pointer(path)
-        reader = _read_zip if head[:4] == b"PK\x03\x04" else _read_legacy
-        file.seek(0)
-        contents, places = reader(path, file, size)
+def _read_slots(path: Path, file: BinaryIO, size: int) -> dict[str, _Slot]:
+    head = file.read(len(POINTER))
+    if head == POINTER:
+        raise pointer(path)
+    reader = _read_zip if head[:4] == b"PK\x03\x04" else _read_legacy
+    file.seek(0)
+    contents, places = reader(path, file, size)
     views = dict(_tensors(contents))
     if not views and isinstance(contents, dict) and not _OF_TRAINING.isdisjoint(map(str, contents)):
         raise BadFile(

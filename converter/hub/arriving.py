@@ -11,20 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
-from converter.checkpoint import StoredTensor
-from converter.checkpoint.safetensors import places_of_header
 from converter.checkpoint.shards import Shards
-from converter.checkpoint.source_file import Bytes, SourceFile, StoredRows
 from converter.checkpoint.usual_names import usual_names, without_wrappers
+from converter.hub.arriving_files import ARRIVING_SUFFIXES
 from converter.hub.manifest import read_manifest, write_manifest
-from converter.hub.remote_headers import ReadPart
-from converter.hub.remote_stream import RemoteStream
 from converter.hub.selection import RemoteFile
 from converter.stages import most_held, stages
 from models.config import Config
-from models.errors import BadFile, ZhiyinError
+from models.errors import ZhiyinError
 from models.families import family_of
 
 _NOTE = "arriving"
@@ -50,72 +45,6 @@ class Arrival:
     """Returns the bytes of one of `weights` that are here, a part of it counted."""
 
 
-class ArrivingFile:
-    """One .safetensors file, on its host until `arrive`."""
-
-    def __init__(self, path: Path, file: RemoteFile, read: ReadPart) -> None:
-        """Read its header.
-
-        Args:
-            path: where it will be.
-            file: what it is.
-            read: fetches bytes of it.
-
-        Raises:
-            BadFile: it is damaged.
-        """
-        self.path = path
-        self._places = places_of_header(path, file.size, RemoteStream(file, read).at)
-        self._bytes: Bytes = _OnHost(file, read)
-        self._here: SourceFile | None = None
-        self.tensors: Mapping[str, StoredTensor] = {name: stored for name, (stored, _) in self._places.items()}
-
-    def read(self, name: str) -> np.ndarray:
-        """Return one tensor in memory."""
-        return np.asarray(self.rows(name))
-
-    def rows(self, name: str) -> StoredRows:
-        """Return one tensor, its rows read when they are used."""
-        stored, begin = self._places[name]
-        return StoredRows(self._bytes, begin, stored.dtype, stored.shape)
-
-    def arrive(self) -> None:
-        """Read the file at its path from here on.
-
-        Raises:
-            BadFile: it has another header than was read of it.
-        """
-        here = SourceFile(self.path)
-        if places_of_header(self.path, here.state.size, lambda at, size: here.read(at, size).tobytes()) != self._places:
-            raise BadFile(
-                "{path} is another file than its host said before; run the same command again.", path=self.path
-            )
-        self._bytes = self._here = here
-
-    def check(self) -> None:
-        """Raise `BadFile` where the file was changed since it arrived."""
-        if self._here is not None:
-            self._here.check()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._here is not None:
-            self._here.close()
-            self._here = None
-
-
-class _OnHost:
-    """A file's bytes on its host."""
-
-    def __init__(self, file: RemoteFile, read: ReadPart) -> None:
-        self._file, self._read = file, read
-
-    def read(self, offset: int, size: int) -> np.ndarray:
-        """Return bytes as uint8 [size]."""
-        data = self._read(self._file, offset, offset + size - 1) if size else b""
-        return np.frombuffer(data, np.uint8)
-
-
 def held_at_once(config: Config, weight_map: Mapping[str, str], files: Sequence[RemoteFile]) -> int:
     """Return the bytes of the files of weights that are here at the worst moment where each goes once it is converted.
 
@@ -125,7 +54,7 @@ def held_at_once(config: Config, weight_map: Mapping[str, str], files: Sequence[
         files: of weights, in their order.
 
     Returns:
-        0 where they cannot be converted one by one: there is one file only, or it is no safetensors, or nothing is known.
+        0 where they cannot be converted one by one: there is one file only, or one of another kind, or nothing is known.
     """
     names = [file.name for file in files]
     if not can_arrive(files):
@@ -146,7 +75,7 @@ def held_at_once(config: Config, weight_map: Mapping[str, str], files: Sequence[
 
 def can_arrive(weights: Collection[RemoteFile]) -> bool:
     """Tell whether files of weights can be converted one by one: there are several, and their headers can be read alone."""
-    return len(weights) > 1 and all(file.name.endswith(".safetensors") for file in weights)
+    return len(weights) > 1 and all(file.name.endswith(ARRIVING_SUFFIXES) for file in weights)
 
 
 @dataclass(frozen=True)

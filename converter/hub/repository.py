@@ -22,7 +22,8 @@ import msgspec
 
 from converter.checkpoint.shards import Shards
 from converter.hub.address import MODELSCOPE_PREFIX, is_modelscope, origin
-from converter.hub.arriving import Arrival, ArrivingFile, can_arrive, held_at_once, read_journal
+from converter.hub.arriving import Arrival, can_arrive, held_at_once, read_journal
+from converter.hub.arriving_files import arriving_file
 from converter.hub.cleanup import delete_files, forget_files
 from converter.hub.competing import competing_set
 from converter.hub.failures import explained
@@ -317,7 +318,7 @@ class _Repository:
         self._refuse_quantized(commit, files, wanted)
         self._fetch_all(commit, [file for file in wanted if file not in weights], None, check)
         read = partial(self._part, commit)
-        parts = {file.name: ArrivingFile(self.folder / file.name, file, read) for file in weights}
+        parts = {file.name: arriving_file(self.folder / file.name, file, read) for file in weights}
         total, order, fetched = sum(file.size for file in weights), list(parts), set[str]()
 
         def fetch(name: str) -> None:
@@ -629,7 +630,7 @@ class _Repository:
         note = read_manifest(self.folder)
         status = (self.folder / file.name).stat()
         entry = {"size": file.size, "digest": file.digest, "mtime": status.st_mtime_ns}
-        known = {"repository": self.name, "page": self.host.page, "commit": commit}
+        known = {"repository": self.name, "page": self.host.page, "commit": commit, "revision": self.request.revision}
         write_manifest(self.folder, {**note, **known, "files": {**verified_files(note), file.name: entry}})
 
     def _still_needed(self, files: Sequence[RemoteFile]) -> int:

@@ -16,7 +16,9 @@ from desktop_app.settings import load_settings, save_settings
 from models.errors import ZhiyinError
 from models.system_errors import cannot_write
 
-ASKED, OFFLINE = "asked", "offline"
+ONLINE, ASKED, OFFLINE = POSITIONS = ("online", "asked", "offline")
+"""online: the window also looks by itself whether models were published anew, and asks a host for words as they are typed; asked:
+connections for what the user asks for, and for nothing else; offline: none."""
 _MEGABIT = 125_000
 """Bytes."""
 _PRIVATE: tuple[Network, ...] = tuple(
@@ -42,12 +44,17 @@ def bytes_per_second() -> float:
         return 0.0
 
 
-def is_offline() -> bool:
-    """Tell whether the user wants no connection; where the settings cannot be read, whatever they said, there is none to make."""
+def position() -> str:
+    """Return where the switch stands: one of `POSITIONS`; the usual one where the settings cannot be read."""
     try:
-        return load_settings(settings_file()).network == OFFLINE
+        return load_settings(settings_file()).network
     except ZhiyinError:
-        return False
+        return ASKED
+
+
+def is_offline() -> bool:
+    """Tell whether the user wants no connection."""
+    return position() == OFFLINE
 
 
 def own_networks() -> Sequence[Network]:
@@ -81,7 +88,7 @@ def _network(word: str) -> Network:
     return network
 
 
-def switch(position: str | None = None, networks: str | None = None) -> None:
+def switch(to: str | None = None, networks: str | None = None) -> None:
     """Move the switch, or change which networks stay open offline; it counts at once in every process of this data folder.
 
     Raises:
@@ -89,8 +96,8 @@ def switch(position: str | None = None, networks: str | None = None) -> None:
     """
     path = settings_file()
     settings = load_settings(path)
-    if position is not None:
-        settings.network = position
+    if to is not None:
+        settings.network = to
     if networks is not None:
         settings.own_networks = ", ".join(map(str, read_networks(networks)))
     try:

@@ -165,6 +165,16 @@ def record_file() -> Path:
     return data_folder() / "downloads.json"
 
 
+def further_folders_file() -> Path:
+    """Return the file of the user's own folders whose models are read where they lie."""
+    return data_folder() / "model-folders.json"
+
+
+def newer_file() -> Path:
+    """Return the file of what hosts publish anew of the downloads that are here."""
+    return data_folder() / "newer.json"
+
+
 def used_file() -> Path:
     """Return the file that says when each model was loaded last."""
     return data_folder() / "used.json"

@@ -15,7 +15,7 @@ _CHOICES = {
     "language": ("system", "en", "zh_CN", "zh_TW"),
     "send_key": ("enter", "ctrl_enter"),
     "effort": ("", *EFFORTS),
-    "network": ("asked", "offline"),
+    "network": ("online", "asked", "offline"),
 }
 RANGES: dict[str, tuple[float, float]] = {
     "text_size": (80, 200),
@@ -63,7 +63,7 @@ class Settings:
     token: str = field(default="", repr=False)
     """One of Zhiyin 0.1, for whatever address was set."""
     network: str = "asked"
-    """asked: connections only for what the user asks for; offline: none at all."""
+    """One of `desktop_app.network.POSITIONS`."""
     download_limit: int = 0
     """Megabits a second that downloads may take; 0: all there is."""
     mirror: str = ""

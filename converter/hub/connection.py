@@ -64,6 +64,22 @@ class Place:
     from_outside: bool = False
 
 
+def refuse_offline() -> None:
+    """Raise `Offline` where the user, or a setting of this computer, wants no connection."""
+    if switched_off():
+        raise Offline(
+            "Zhiyin is switched to offline and makes no connection; `zhiyin network asked`, or Settings, ends that.",
+            setting=SWITCH,
+            reason=Sentence("Zhiyin is switched to offline"),
+        )
+    if setting := offline_setting():
+        raise Offline(
+            "{setting} forbids every connection; unset it.",
+            setting=setting,
+            reason=Sentence("{setting} forbids it", setting=setting),
+        )
+
+
 class Connection:
     """Requests to one endpoint and to where it redirects."""
 
@@ -171,18 +187,7 @@ class Connection:
             BadAnswer: it is none of HTTP, or redirects to where it must not.
             BadSetting: a setting of this computer is in the way.
         """
-        if switched_off():
-            raise Offline(
-                "Zhiyin is switched to offline and makes no connection; `zhiyin network asked`, or Settings, ends that.",
-                setting=SWITCH,
-                reason=Sentence("Zhiyin is switched to offline"),
-            )
-        if setting := offline_setting():
-            raise Offline(
-                "{setting} forbids every connection; unset it.",
-                setting=setting,
-                reason=Sentence("{setting} forbids it", setting=setting),
-            )
+        refuse_offline()
         request = _Request(self, url if isinstance(url, Place) else Place(url), headers)
         answer = Answer(request, tick or self._check)
         try:

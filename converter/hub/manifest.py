@@ -156,6 +156,16 @@ def converted_from(folder: Path, file: str = "") -> list[Path]:
     return [Path(entry["path"]) for entry in matching if isinstance(entry, dict) and isinstance(entry.get("path"), str)]
 
 
+def commits_of_conversions(folder: Path) -> set[str]:
+    """Return the states of a repository of which something was converted that is still here."""
+    entries = (entry for entry in _conversions(read_manifest(folder)).values() if isinstance(entry, dict))
+    return {
+        str(entry.get("commit"))
+        for entry in entries
+        if isinstance(entry.get("path"), str) and is_there(Path(entry["path"]))
+    }
+
+
 def conversions_by_source(folder: Path) -> dict[str, list[Path]]:
     """Return what was converted from a download and is there: the file in it that was the source, "" for all, to the models."""
     by_source: dict[str, list[Path]] = {}

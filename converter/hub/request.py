@@ -141,3 +141,13 @@ class FoundRepository:
     def name(self) -> str:
         """ORG/NAME."""
         return self.source.removeprefix(MODELSCOPE_PREFIX)
+
+
+@dataclass(frozen=True)
+class Newer:
+    """Another state of a repository than the one that is here."""
+
+    repository: str
+    commit: str
+    files: tuple[str, ...]
+    """Those of the download that are others now, or are gone; (): they are here no more, and only the state tells."""

@@ -25,7 +25,7 @@ from desktop_app.connections import connections
 from desktop_app.engine.client import Engine
 from desktop_app.engine.protocol import Complete, Devices, Load, LoadSettings, SamplingSettings
 from desktop_app.library.installed import Library
-from desktop_app.network import ASKED, OFFLINE, is_offline, watch
+from desktop_app.network import position, watch
 from desktop_app.paths import data_folder, models_folder
 from desktop_app.planning.computer import hardware_now
 from desktop_app.system.display_libraries import how_to_install, missing_libraries
@@ -122,9 +122,9 @@ def _check_search() -> str:
 
 
 def _check_connections() -> str:
-    entries, position = connections(), OFFLINE if is_offline() else ASKED
+    entries = connections()
     hosts = ", ".join(sorted({entry.host for entry in entries})) or "none"
-    return f"position {position}; {len(entries)} connections so far, to {hosts} (zhiyin network lists them)"
+    return f"position {position()}; {len(entries)} connections so far, to {hosts} (zhiyin network lists them)"
 
 
 def _check_switch() -> str:

@@ -12,12 +12,9 @@ from desktop_app.library.installed_model import InstalledModel
 
 def print_duplicates(library: Library, arguments: argparse.Namespace) -> None:
     """Print the groups of models that hold the same bytes, those of other programs included."""
-    from desktop_app.library.duplicates import duplicates
-    from desktop_app.library.other_programs import found_models
+    from desktop_app.library.duplicates import duplicates, everything_here, taken_twice
 
-    installed = library.models()
-    paths = {model.path for model in installed}
-    groups = duplicates([*installed, *(model for model in found_models() if model.path not in paths)])
+    groups = duplicates(everything_here(library.models()))
     if arguments.json:
         print_json([[asdict(model) | {"path": str(model.path)} for model in group] for group in groups])
         return
@@ -31,5 +28,4 @@ def print_duplicates(library: Library, arguments: argparse.Namespace) -> None:
         for number, group in enumerate(groups, 1)
         for model in group
     )
-    twice = sum((len(group) - 1) * group[0].bytes for group in groups)
-    say(f"{human_bytes(twice)} are taken twice." if groups else "No model is here twice.")
+    say(f"{human_bytes(taken_twice(groups))} are taken twice." if groups else "No model is here twice.")

@@ -1,4 +1,4 @@
-"""`zhiyin models`: list, info, set, rename, import, found, duplicates, pack, unpack, remove."""
+"""`zhiyin models`: list, info, set, rename, import, found, duplicates, newer, folders, pack, unpack, remove."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import msgspec
 
 from converter.gguf_header import ArrayLength, read_gguf_header
 from desktop_app.commands.model_duplicates import print_duplicates
+from desktop_app.commands.model_folders import add_folders, change_folders
+from desktop_app.commands.model_newer import print_newer
 from desktop_app.commands.model_settings import add_rename, add_set, rename, set_values
 from desktop_app.commands.options import add_json, add_model
 from desktop_app.commands.session import ask_which
@@ -45,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     actions.add_parser(
         "duplicates", parents=[shared], help="list the models that are here twice, by their files' SHA-256"
+    )
+    actions.add_parser("newer", parents=[shared], help="ask the hosts which models they publish anew")
+    add_folders(
+        actions.add_parser(
+            "folders", parents=[shared], help="list, add or take off folders whose models are read there"
+        )
     )
     packer = actions.add_parser("pack", parents=[shared], help="write a model into one file for another computer")
     add_model(packer)
@@ -153,5 +161,12 @@ def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_FURTHER = {"info": _info, "set": set_values, "rename": rename, "duplicates": print_duplicates}
+_FURTHER = {
+    "info": _info,
+    "set": set_values,
+    "rename": rename,
+    "duplicates": print_duplicates,
+    "newer": print_newer,
+    "folders": change_folders,
+}
 """Actions that do their own printing."""

@@ -10,9 +10,11 @@ import msgspec
 from desktop_app.commands.options import add_json
 from desktop_app.commands.terminal import human_bytes, print_json, print_table, say
 from desktop_app.connections import connections
-from desktop_app.network import ASKED, OFFLINE, is_offline, own_networks, switch
+from desktop_app.network import ASKED, OFFLINE, ONLINE, POSITIONS, own_networks, position, switch
 
 _WORDS = {
+    ONLINE: "online: connections are made for what you ask for; the window also looks once a day whether your models were "
+    "published anew, and asks a host for words as you type them.",
     ASKED: "asked: connections are made for what you ask for, and for nothing else.",
     OFFLINE: "offline: no connection is made.",
 }
@@ -20,7 +22,7 @@ _WORDS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("position", nargs="?", choices=(ASKED, OFFLINE), help="move the switch; without it: show")
+    parser.add_argument("position", nargs="?", choices=POSITIONS, help="move the switch; without it: show")
     parser.add_argument(
         "--own",
         metavar="NETWORKS",
@@ -34,18 +36,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.position is not None or arguments.own is not None:
         switch(arguments.position, "" if arguments.own == "none" else arguments.own)
     networks = [str(network) for network in own_networks()]
-    position = OFFLINE if is_offline() else ASKED
+    now = position()
     entries = connections()
     if arguments.json:
         print_json(
             {
-                "position": position,
+                "position": now,
                 "own_networks": networks,
                 "connections": [msgspec.to_builtins(entry) for entry in entries],
             }
         )
         return 0
-    print(_WORDS[position])
+    print(_WORDS[now])
     if networks:
         print(f"own networks, open to engines and workers that you name also offline: {', '.join(networks)}")
     if arguments.position is None and arguments.own is None:

@@ -15,6 +15,7 @@ from converter.gguf_header import is_gguf, is_named_gguf, part_paths
 from desktop_app.library.copying import copy_model
 from desktop_app.library.description import Descriptions, NoModel
 from desktop_app.library.file_names import exists, is_same, plain_path, same_file, shown_name
+from desktop_app.library.further_folders import further_folders, gone
 from desktop_app.library.imported_files import ImportedFiles
 from desktop_app.library.installed_model import BrokenModel, Entry, InstalledModel, Listing, ModelSettings
 from desktop_app.library.model_names import labelled, named, the_one
@@ -25,7 +26,7 @@ from desktop_app.library.removal import Removal, plan_removal
 from desktop_app.library.removal import remove as remove_model
 from desktop_app.library.scan import find_models
 from desktop_app.library.starter import starter_model
-from desktop_app.paths import downloads_folder, left_storage, rename_file
+from desktop_app.paths import downloads_folder, left_storage, rename_file, storage_folder
 from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
 
@@ -48,6 +49,12 @@ class Library:
             finish_rename()
             follow_move()
         scanned = find_models(self._folder)
+        if not storage_folder().is_dir() and self._folder.is_relative_to(storage_folder()):
+            scanned.unreadable.append((self._folder, _storage_gone(self._folder)))
+        for folder in further_folders():
+            further = find_models(folder, is_ours=False)
+            scanned.files += further.files
+            scanned.unreadable += further.unreadable if folder.is_dir() else [(folder, gone(folder))]
         origins, own = Origins(downloads_folder()), all_model_settings()
         models: dict[tuple[int, int, str, str], InstalledModel] = {}
         broken = [self._descriptions.broken(path, error) for path, error in scanned.unreadable]
@@ -178,6 +185,13 @@ def _with_own(model: InstalledModel, settings: Mapping[str, ModelSettings]) -> I
     own = settings.get(model.identifier, ModelSettings())
     name = own.name or model.name
     return replace(model, own=own, name=name, label=name)
+
+
+def _storage_gone(folder: Path) -> BadFile:
+    return BadFile(
+        "The folder of models {path} is not there now; connect its disk and start again; until then nothing can be downloaded.",
+        path=folder,
+    )
 
 
 def _gone(path: Path) -> BadFile:

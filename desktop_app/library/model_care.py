@@ -12,6 +12,7 @@ from converter.gguf_checks import check_model, read_parts
 from converter.gguf_header import read_gguf_header, split_parts
 from converter.hub.manifest import converted_from, read_manifest
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.newer import newer_commit
 from desktop_app.library.packs import pack
 from desktop_app.paths import downloads_folder, models_folder, used_file
 from desktop_app.small_files import Parsed, SmallFile
@@ -27,6 +28,8 @@ class ModelFacts:
     model: InstalledModel
     commit: str = ""
     """The state of the repository that it came from; "": not known."""
+    newer: str = ""
+    """The state in which it is published now, with other bytes; "": nobody knows of one."""
     licence: str = ""
     made_here: bool = False
     """It was converted on this computer; otherwise it came as GGUF."""
@@ -44,10 +47,11 @@ def model_facts(model: InstalledModel) -> ModelFacts:
     """
     metadata = read_gguf_header(model.path, arrays=False).metadata
     licence = metadata.get("general.license.name") or metadata.get("general.license") or ""
-    commit, made_here = _origin_of(model.path)
+    folder, commit, made_here = _origin_of(model.path)
+    newer = newer_commit(folder) if folder is not None else ""
     ours = model.path.is_relative_to(models_folder()) and len(split_parts(model.path)) == 1
     used = _used().read().get(model.identifier, 0.0)
-    return ModelFacts(model, commit, str(licence), made_here, used, ours)
+    return ModelFacts(model, commit, newer, str(licence), made_here, used, ours)
 
 
 def note_use(model: InstalledModel, when: float) -> None:
@@ -126,16 +130,16 @@ def export_model(
     pack(model.path, target, origin=model.origin, count=count)
 
 
-def _origin_of(path: Path) -> tuple[str, bool]:
-    """Return the commit that a model came from, and whether it was converted here."""
+def _origin_of(path: Path) -> tuple[Path | None, str, bool]:
+    """Return the download that a model came from, its commit, and whether it was converted here."""
     for folder in sorted(downloads_folder().glob("*")):
         note = read_manifest(folder)
         if path in converted_from(folder):
             commits = (entry.get("commit") for entry in note["converted"].values() if entry.get("path") == str(path))
-            return str(next(commits, "") or ""), True
+            return folder, str(next(commits, "") or ""), True
         if path.is_relative_to(folder):
-            return str(note.get("commit", "")), False
-    return "", False
+            return folder, str(note.get("commit", "")), False
+    return None, "", False
 
 
 def _used() -> SmallFile[dict[str, float]]:

@@ -18,6 +18,7 @@ from converter.hub.cleanup import (
 from converter.hub.manifest import converted_from
 from desktop_app.library.bin import into_bin
 from desktop_app.library.file_names import exists, is_same
+from desktop_app.library.further_folders import folder_of
 from desktop_app.library.imported_files import ImportedFiles
 from desktop_app.library.installed_model import BrokenModel, Entry
 from desktop_app.paths import downloads_folder
@@ -49,12 +50,21 @@ def plan_removal(model: Entry, folder: Path) -> Removal:
         folder: of models.
 
     Raises:
-        ZhiyinError: it is the starter, or lies where a link in the models folder leads to.
+        ZhiyinError: it is the starter, lies in a further folder of the user's own, or where a link in the models folder leads
+            to.
     """
     if model.starter:
         raise ZhiyinError("{name} comes with the application and cannot be removed.", name=model.name)
-    if isinstance(model, BrokenModel) and model.path.is_dir():
+    own = folder_of(model.path)
+    if isinstance(model, BrokenModel) and (model.path.is_dir() or model.path == own):
         raise model.error
+    if own is not None:
+        raise ZhiyinError(
+            "{path} lies in {folder}, a folder of your own that is only read; remove the file there, or take the folder off the "
+            "list: zhiyin models folders --remove {folder}",
+            path=model.path,
+            folder=own,
+        )
     listed = model.path.is_relative_to(folder)
     inside = listed and model.path.parent.resolve().is_relative_to(folder.resolve())
     if listed and not inside:

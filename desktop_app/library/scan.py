@@ -31,8 +31,8 @@ class Found:
     """Folders."""
 
 
-def find_models(folder: Path) -> Found:
-    """Look through a folder and what is in it; what dead processes left unfinished there is removed."""
+def find_models(folder: Path, *, is_ours: bool = True) -> Found:
+    """Look through a folder and what is in it; where it is ours, what dead processes left unfinished there is removed."""
     scanned = Found()
     seen: set[tuple[int, int]] = set()
     entries = 0
@@ -55,7 +55,7 @@ def find_models(folder: Path) -> Found:
         if entries > _MOST_FILES or len(seen) > _MOST_FOLDERS:
             scanned.unreadable.append((here, _too_large(folder, here)))
             break
-        if any(path.name.startswith(".") for path in paths):
+        if is_ours and any(path.name.startswith(".") for path in paths):
             remove_leftovers(here)
         shown = [path for path in paths if not path.name.startswith(".")]
         folders = [path for path in shown if path.is_dir()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from PySide6.QtWidgets import QApplication
 from desktop_app import reports
 from desktop_app.chat.conversation import Conversation, Message
 from desktop_app.library.installed_model import InstalledModel
-from desktop_app.network import ASKED, OFFLINE, is_offline, own_networks, switch
+from desktop_app.network import own_networks, position, switch
 from desktop_app.paths import database_file, models_folder, settings_file
 from desktop_app.settings import load_settings, save_settings
 from desktop_app.ui.bridges.assistant_bridge import AssistantBridge
@@ -47,6 +48,7 @@ from models.errors import ZhiyinError
 
 if TYPE_CHECKING:
     from desktop_app.library.removal import Removal
+    from desktop_app.ui.bridges.newer_bridge import NewerBridge
 
 
 class Services(QObject):
@@ -105,12 +107,22 @@ class Services(QObject):
         self.transfer = TransferController(self.chats, self.history, self)
         self.titles = TitleController(self.engine, self.models, self.chats, self.settings, self)
         self.server = ServerBridge(self.settings, self)
+        self._connect()
+        self._file = file
+        self._begun = file is not None
+
+    def _connect(self) -> None:
         self.chats.replies.ended.connect(self._reply_ended)
         self.library.changed.connect(lambda: self.models.follow_list(self.library.models))
         self.library.changed.connect(self._choose_first)
         self.library.imported.connect(self.choose_model)
-        self._file = file
-        self._begun = file is not None
+
+    @cached_property
+    def newer(self) -> NewerBridge:
+        """Looks whether models were published anew; the first paint does without."""
+        from desktop_app.ui.bridges.newer_bridge import NewerBridge
+
+        return NewerBridge(self)
 
     def begin(self) -> None:
         """Read chats and models, and load one: the window is on the screen, and shows them as they come."""
@@ -121,6 +133,7 @@ class Services(QObject):
         self.library.refresh()
         self.storage.begin()
         self.conversions.begin()
+        self.newer.begin()
         if self._file is not None:
             self.library.import_file(self._file)
 
@@ -198,6 +211,7 @@ class Services(QObject):
             use_fonts(self._application, self._languages.language)
         elif name in ("network", "own_networks"):
             self._switch_network()
+            self.newer.look_if_due()
         elif name == "workers":
             self.engine.use_workers(self._workers(), self.models.reload)
         elif name in ("download_limit", "mirror"):
@@ -231,7 +245,7 @@ class Services(QObject):
 
     def save_settings(self) -> None:
         """Write the settings; what is said of the network stays as it is: a command may have changed it meanwhile."""
-        self.settings.network = OFFLINE if is_offline() else ASKED
+        self.settings.network = position()
         self.settings.own_networks = ", ".join(map(str, own_networks()))
         try:
             save_settings(self.settings, settings_file())
@@ -256,6 +270,8 @@ class Services(QObject):
         self.conversions.close()
         self.quality.close()
         self.storage.close()
+        if "newer" in self.__dict__:
+            self.newer.close()
         self.model_care.close()
         self.tokens.close()
         self.catalogue.close()

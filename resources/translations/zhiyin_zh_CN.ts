@@ -696,6 +696,14 @@
         <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
     </message>
     <message>
+        <source>The folder of models {path} is not there now; connect its disk and start again; until then nothing can be downloaded.</source>
+        <translation>模型文件夹 {path} 现在不存在；请接上它所在的磁盘并重新启动；在此之前无法下载。</translation>
+    </message>
+    <message>
+        <source>The folder of models {path} is not there now; connect its disk, or take it off the list: zhiyin models folders --remove {path}</source>
+        <translation>模型文件夹 {path} 现在不存在；请接上它所在的磁盘，或在设置的“模型”中将它从列表移除</translation>
+    </message>
+    <message>
         <source>The grammar has a mistake, or is too complicated; correct it.</source>
         <translation>语法有误或过于复杂；请改正。</translation>
     </message>
@@ -2020,6 +2028,10 @@
         <translation>{part} 的试运行被中断。</translation>
     </message>
     <message>
+        <source>{path} and Zhiyin&apos;s own folder {own} lie in one another; choose a folder outside of it.</source>
+        <translation>{path} 与知音自己的文件夹 {own} 互相包含；请选择它之外的文件夹。</translation>
+    </message>
+    <message>
         <source>{path} and {file} number &lt;sop&gt; differently; they are of different models.</source>
         <translation>{path} 与 {file} 中 &lt;sop&gt; 的编号不同；它们不属于同一个模型。</translation>
     </message>
@@ -2098,6 +2110,10 @@
     <message>
         <source>{path} cannot be put on {model} ({reason}); convert it for this model.</source>
         <translation>{path} 无法用于 {model}（{reason}）；请为这个模型转换它。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read as a folder of models: {reason}.</source>
+        <translation>{path} 无法作为模型文件夹读取：{reason}。</translation>
     </message>
     <message>
         <source>{path} cannot be read or written: {reason}.</source>
@@ -2712,6 +2728,10 @@
         <translation>{path} 不是完整的知音备份；请选择其他文件。</translation>
     </message>
     <message>
+        <source>{path} is none of the folders whose models are on the list; `zhiyin models folders` lists them.</source>
+        <translation>{path} 不是已添加的模型文件夹。</translation>
+    </message>
+    <message>
         <source>{path} is not JSON ({reason}); correct it.</source>
         <translation>{path} 不是 JSON（{reason}）；请改正。</translation>
     </message>
@@ -2910,6 +2930,14 @@
     <message>
         <source>{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.</source>
         <translation>{path} 在您自己的文件夹里，是由 {folder} 中的链接引入的；请删除该链接，或到那里删除文件。</translation>
+    </message>
+    <message>
+        <source>{path} lies in {folder}, a folder of your own that is only read; remove the file there, or take the folder off the list: zhiyin models folders --remove {folder}</source>
+        <translation>{path} 位于您自己的文件夹 {folder} 中，知音只读取它；请在那里移除文件，或在设置的“模型”中将该文件夹从列表移除</translation>
+    </message>
+    <message>
+        <source>{path} lies in {folder}, whose models are on the list already.</source>
+        <translation>{path} 位于 {folder} 中，其中的模型已在列表里。</translation>
     </message>
     <message>
         <source>{path} lies outside of the folders that may be read.</source>
@@ -5211,6 +5239,41 @@
     </message>
 </context>
 <context>
+    <name>DuplicatesDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>关闭</translation>
+    </message>
+    <message>
+        <source>Duplicates</source>
+        <translation>重复文件</translation>
+    </message>
+    <message>
+        <source>No model is here twice.</source>
+        <translation>没有重复的模型。</translation>
+    </message>
+    <message>
+        <source>Reading models of the same size…</source>
+        <translation>正在读取大小相同的模型…</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>{count} × {size}</source>
+        <translation>{count} 份 × {size}</translation>
+    </message>
+    <message>
+        <source>{program} keeps this file; remove it there.</source>
+        <translation>此文件由 {program} 保存；请在该程序中移除。</translation>
+    </message>
+    <message>
+        <source>{size} are taken twice. Each group has the same bytes under several names.</source>
+        <translation>重复占用了 {size}。每组文件内容相同，只是名称不同。</translation>
+    </message>
+</context>
+<context>
     <name>EffortMenu</name>
     <message>
         <source>How long to think before answering: longer is slower, but better at hard questions</source>
@@ -5569,6 +5632,33 @@
     <message>
         <source>Rename</source>
         <translation>重命名</translation>
+    </message>
+</context>
+<context>
+    <name>FoldersRow</name>
+    <message>
+        <source>A folder with models</source>
+        <translation>含有模型的文件夹</translation>
+    </message>
+    <message>
+        <source>Add a folder…</source>
+        <translation>添加文件夹…</translation>
+    </message>
+    <message>
+        <source>Further folders of models</source>
+        <translation>其他模型文件夹</translation>
+    </message>
+    <message>
+        <source>Take off the list</source>
+        <translation>从列表中移除</translation>
+    </message>
+    <message>
+        <source>Their models are used where they lie; nothing there is changed, and new models go to the folder above.</source>
+        <translation>其中的模型在原处使用，不会被改动；新模型保存在上面的文件夹。</translation>
+    </message>
+    <message>
+        <source>{path} (not there now)</source>
+        <translation>{path}（现在不存在）</translation>
     </message>
 </context>
 <context>
@@ -6136,6 +6226,10 @@
         <translation>、</translation>
     </message>
     <message>
+        <source>Asking the hosts of your models…</source>
+        <translation>正在询问模型的发布网站…</translation>
+    </message>
+    <message>
         <source>Close</source>
         <translation>关闭</translation>
     </message>
@@ -6152,6 +6246,10 @@
         <translation>文件：{path}</translation>
     </message>
     <message>
+        <source>Find duplicates…</source>
+        <translation>查找重复文件…</translation>
+    </message>
+    <message>
         <source>From: {origin}</source>
         <translation>来源：{origin}</translation>
     </message>
@@ -6164,12 +6262,20 @@
         <translation>最近一次加载：{time}</translation>
     </message>
     <message>
+        <source>Look for newer ones</source>
+        <translation>检查是否有新版</translation>
+    </message>
+    <message>
         <source>My models</source>
         <translation>我的模型</translation>
     </message>
     <message>
         <source>New name:</source>
         <translation>新名称：</translation>
+    </message>
+    <message>
+        <source>None of your models was published anew.</source>
+        <translation>您的模型都没有新的发布。</translation>
     </message>
     <message>
         <source>Reading the whole file…</source>
@@ -6192,6 +6298,10 @@
         <translation>版本：{revision}</translation>
     </message>
     <message>
+        <source>Revision: {revision}; {newer} is published now, with other bytes: download it again to have it</source>
+        <translation>版本：{revision}；现已发布 {newer}，内容不同：重新下载即可获得</translation>
+    </message>
+    <message>
         <source>SHA-256, as its host lists it: {digest}</source>
         <translation>主机列出的 SHA-256：{digest}</translation>
     </message>
@@ -6206,6 +6316,10 @@
     <message>
         <source>Show in the folder</source>
         <translation>在文件夹中显示</translation>
+    </message>
+    <message>
+        <source>Some of your models were published anew; the revision of each says so.</source>
+        <translation>您的部分模型已有新的发布；每个模型的“版本”一行会说明。</translation>
     </message>
     <message>
         <source>The file is whole, and has the checksum that its host lists: {digest}.</source>
@@ -6285,6 +6399,10 @@
     <message>
         <source>Access token</source>
         <translation>访问令牌</translation>
+    </message>
+    <message>
+        <source>Also to look for newer models, and as I type</source>
+        <translation>还会自动检查新版模型、边输入边搜索</translation>
     </message>
     <message>
         <source>Connections</source>

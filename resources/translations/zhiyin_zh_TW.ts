@@ -696,6 +696,14 @@
         <translation>檔案中的詞表已損壞（{reason}）；請重新轉換模型。</translation>
     </message>
     <message>
+        <source>The folder of models {path} is not there now; connect its disk and start again; until then nothing can be downloaded.</source>
+        <translation>模型資料夾 {path} 現在不存在；請接上它所在的磁碟並重新啟動；在此之前無法下載。</translation>
+    </message>
+    <message>
+        <source>The folder of models {path} is not there now; connect its disk, or take it off the list: zhiyin models folders --remove {path}</source>
+        <translation>模型資料夾 {path} 現在不存在；請接上它所在的磁碟，或在設定的「模型」中將它從清單移除</translation>
+    </message>
+    <message>
         <source>The grammar has a mistake, or is too complicated; correct it.</source>
         <translation>語法有誤或過於複雜；請改正。</translation>
     </message>
@@ -2020,6 +2028,10 @@
         <translation>{part} 的試執行被中斷。</translation>
     </message>
     <message>
+        <source>{path} and Zhiyin&apos;s own folder {own} lie in one another; choose a folder outside of it.</source>
+        <translation>{path} 與知音自己的資料夾 {own} 互相包含；請選擇它之外的資料夾。</translation>
+    </message>
+    <message>
         <source>{path} and {file} number &lt;sop&gt; differently; they are of different models.</source>
         <translation>{path} 與 {file} 中 &lt;sop&gt; 的編號不同；它們不屬於同一個模型。</translation>
     </message>
@@ -2098,6 +2110,10 @@
     <message>
         <source>{path} cannot be put on {model} ({reason}); convert it for this model.</source>
         <translation>{path} 無法用於 {model}（{reason}）；請為這個模型轉換它。</translation>
+    </message>
+    <message>
+        <source>{path} cannot be read as a folder of models: {reason}.</source>
+        <translation>{path} 無法作為模型資料夾讀取：{reason}。</translation>
     </message>
     <message>
         <source>{path} cannot be read or written: {reason}.</source>
@@ -2712,6 +2728,10 @@
         <translation>{path} 不是完整的知音備份；請選擇其他檔案。</translation>
     </message>
     <message>
+        <source>{path} is none of the folders whose models are on the list; `zhiyin models folders` lists them.</source>
+        <translation>{path} 不是已加入的模型資料夾。</translation>
+    </message>
+    <message>
         <source>{path} is not JSON ({reason}); correct it.</source>
         <translation>{path} 不是 JSON（{reason}）；請改正。</translation>
     </message>
@@ -2910,6 +2930,14 @@
     <message>
         <source>{path} lies in a folder of your own that a link in {folder} leads to; remove the link, or the file there.</source>
         <translation>{path} 在您自己的資料夾裡，是由 {folder} 中的連結引入的；請刪除該連結，或到那裡刪除檔案。</translation>
+    </message>
+    <message>
+        <source>{path} lies in {folder}, a folder of your own that is only read; remove the file there, or take the folder off the list: zhiyin models folders --remove {folder}</source>
+        <translation>{path} 位於您自己的資料夾 {folder} 中，知音只讀取它；請在那裡移除檔案，或在設定的「模型」中將該資料夾從清單移除</translation>
+    </message>
+    <message>
+        <source>{path} lies in {folder}, whose models are on the list already.</source>
+        <translation>{path} 位於 {folder} 中，其中的模型已在清單裡。</translation>
     </message>
     <message>
         <source>{path} lies outside of the folders that may be read.</source>
@@ -5211,6 +5239,41 @@
     </message>
 </context>
 <context>
+    <name>DuplicatesDialog</name>
+    <message>
+        <source>Close</source>
+        <translation>關閉</translation>
+    </message>
+    <message>
+        <source>Duplicates</source>
+        <translation>重複檔案</translation>
+    </message>
+    <message>
+        <source>No model is here twice.</source>
+        <translation>沒有重複的模型。</translation>
+    </message>
+    <message>
+        <source>Reading models of the same size…</source>
+        <translation>正在讀取大小相同的模型…</translation>
+    </message>
+    <message>
+        <source>Remove…</source>
+        <translation>移除…</translation>
+    </message>
+    <message>
+        <source>{count} × {size}</source>
+        <translation>{count} 份 × {size}</translation>
+    </message>
+    <message>
+        <source>{program} keeps this file; remove it there.</source>
+        <translation>此檔案由 {program} 保存；請在該程式中移除。</translation>
+    </message>
+    <message>
+        <source>{size} are taken twice. Each group has the same bytes under several names.</source>
+        <translation>重複佔用了 {size}。每組檔案內容相同，只是名稱不同。</translation>
+    </message>
+</context>
+<context>
     <name>EffortMenu</name>
     <message>
         <source>How long to think before answering: longer is slower, but better at hard questions</source>
@@ -5569,6 +5632,33 @@
     <message>
         <source>Rename</source>
         <translation>重新命名</translation>
+    </message>
+</context>
+<context>
+    <name>FoldersRow</name>
+    <message>
+        <source>A folder with models</source>
+        <translation>含有模型的資料夾</translation>
+    </message>
+    <message>
+        <source>Add a folder…</source>
+        <translation>加入資料夾…</translation>
+    </message>
+    <message>
+        <source>Further folders of models</source>
+        <translation>其他模型資料夾</translation>
+    </message>
+    <message>
+        <source>Take off the list</source>
+        <translation>從清單中移除</translation>
+    </message>
+    <message>
+        <source>Their models are used where they lie; nothing there is changed, and new models go to the folder above.</source>
+        <translation>其中的模型在原處使用，不會被更動；新模型儲存在上面的資料夾。</translation>
+    </message>
+    <message>
+        <source>{path} (not there now)</source>
+        <translation>{path}（現在不存在）</translation>
     </message>
 </context>
 <context>
@@ -6136,6 +6226,10 @@
         <translation>、</translation>
     </message>
     <message>
+        <source>Asking the hosts of your models…</source>
+        <translation>正在詢問模型的發布網站…</translation>
+    </message>
+    <message>
         <source>Close</source>
         <translation>關閉</translation>
     </message>
@@ -6152,6 +6246,10 @@
         <translation>檔案：{path}</translation>
     </message>
     <message>
+        <source>Find duplicates…</source>
+        <translation>尋找重複檔案…</translation>
+    </message>
+    <message>
         <source>From: {origin}</source>
         <translation>來源：{origin}</translation>
     </message>
@@ -6164,12 +6262,20 @@
         <translation>最近一次載入：{time}</translation>
     </message>
     <message>
+        <source>Look for newer ones</source>
+        <translation>檢查是否有新版</translation>
+    </message>
+    <message>
         <source>My models</source>
         <translation>我的模型</translation>
     </message>
     <message>
         <source>New name:</source>
         <translation>新名稱：</translation>
+    </message>
+    <message>
+        <source>None of your models was published anew.</source>
+        <translation>您的模型都沒有新的發布。</translation>
     </message>
     <message>
         <source>Reading the whole file…</source>
@@ -6192,6 +6298,10 @@
         <translation>版本：{revision}</translation>
     </message>
     <message>
+        <source>Revision: {revision}; {newer} is published now, with other bytes: download it again to have it</source>
+        <translation>版本：{revision}；現已發布 {newer}，內容不同：重新下載即可取得</translation>
+    </message>
+    <message>
         <source>SHA-256, as its host lists it: {digest}</source>
         <translation>主機列出的 SHA-256：{digest}</translation>
     </message>
@@ -6206,6 +6316,10 @@
     <message>
         <source>Show in the folder</source>
         <translation>在資料夾中顯示</translation>
+    </message>
+    <message>
+        <source>Some of your models were published anew; the revision of each says so.</source>
+        <translation>您的部分模型已有新的發布；每個模型的「版本」一行會說明。</translation>
     </message>
     <message>
         <source>The file is whole, and has the checksum that its host lists: {digest}.</source>
@@ -6285,6 +6399,10 @@
     <message>
         <source>Access token</source>
         <translation>存取權杖</translation>
+    </message>
+    <message>
+        <source>Also to look for newer models, and as I type</source>
+        <translation>還會自動檢查新版模型、邊輸入邊搜尋</translation>
     </message>
     <message>
         <source>Connections</source>

@@ -18,6 +18,7 @@ from desktop_app.ui.bridges.background import Background
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 
 if TYPE_CHECKING:
+    from desktop_app.library.duplicates import Held
     from desktop_app.library.installed_model import ModelSettings
     from desktop_app.library.model_care import ModelFacts
 
@@ -75,6 +76,20 @@ class ModelCareBridge(QObject):
         from desktop_app.library.model_care import export_model
 
         return self._run(partial(export_model, model, target), asker, lambda _: None, lambda _: on_done(), on_failed)
+
+    def find_duplicates(
+        self,
+        asker: QObject,
+        on_read: Callable[[int, int], None],
+        on_done: Callable[[list[tuple[Held, ...]]], None],
+        on_failed: Failed,
+    ) -> threading.Event:
+        """Look for models that are here twice; as `verify`."""
+        from desktop_app.library.duplicates import duplicates_and_tell
+
+        models = [*self._library.models, *self._library.measuring]
+        work = partial(duplicates_and_tell, models)
+        return self._run(work, asker, lambda event: on_read(*event), on_done, on_failed)
 
     def store_settings(self, model: InstalledModel, settings: ModelSettings, on_failed: Failed) -> None:
         """Let settings of a model's own count; the library's list tells when they do."""

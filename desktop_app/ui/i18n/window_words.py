@@ -116,6 +116,18 @@ WINDOW_WORDS = {
     "{path} cannot be written: {reason}; choose another --out.": (
         "{path} cannot be written: {reason}; free some room, and allow writing there."
     ),
+    "The folder of models {path} is not there now; connect its disk, or take it off the list: zhiyin models folders "
+    "--remove {path}": (
+        "The folder of models {path} is not there now; connect its disk, or take it off the list in the settings of models."
+    ),
+    "{path} lies in {folder}, a folder of your own that is only read; remove the file there, or take the folder off the "
+    "list: zhiyin models folders --remove {folder}": (
+        "{path} lies in {folder}, a folder of your own that is only read; remove the file there, or take the folder off the "
+        "list in the settings of models."
+    ),
+    "{path} is none of the folders whose models are on the list; `zhiyin models folders` lists them.": (
+        "{path} is none of the folders whose models are on the list."
+    ),
     "{path} cannot be moved to the system's bin ({reason}) and stays; `zhiyin models remove --delete` deletes it for good.": (
         "{path} cannot be moved to the system's bin ({reason}) and stays."
     ),

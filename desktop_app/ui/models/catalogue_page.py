@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
@@ -13,6 +13,7 @@ from desktop_app.library.catalogue import CatalogueOffer, Overview, disk_room
 from desktop_app.library.install import InstallRequest
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.library.jobs import ConversionJob
+from desktop_app.network import ONLINE, position
 from desktop_app.ui.bridges.search_bridge import SearchBridge
 from desktop_app.ui.i18n.sentences import paragraph
 from desktop_app.ui.models.catalogue_labels import search_text
@@ -23,6 +24,10 @@ from desktop_app.ui.widgets.centred import centre
 from desktop_app.ui.widgets.icons import IconButton
 
 _WIDEST = 860
+_REST_MS = 600
+"""How long nothing must be typed before a host is asked unasked."""
+_SHORTEST = 3
+"""Characters of what is asked for unasked."""
 
 
 class CataloguePage(QWidget):
@@ -54,6 +59,8 @@ class CataloguePage(QWidget):
         for place, button in enumerate(self._hosts):
             button.setObjectName("filter")
             button.clicked.connect(lambda _=False, place=place: self._search_host(place))
+        self._typing = QTimer(self, singleShot=True, interval=_REST_MS)
+        self._typing.timeout.connect(self._search_unasked)
         self._host = 0
         """The one that was asked last."""
         self._results = HubResults(search)
@@ -160,18 +167,21 @@ class CataloguePage(QWidget):
             self.look_asked.emit(InstallRequest(offer.model.source))
 
     def _search_host(self, place: int) -> None:
+        self._typing.stop()
         self._host = place
         self._results.show()
         self._results.begin(self._search.text().strip(), self._bridge.hosts()[place])
         self._show()
 
     def _leave_results(self) -> None:
+        self._typing.stop()
         self._results.hide()
         self._bridge.stop()
         self._show()
         self._search.setFocus()
 
     def _entered(self) -> None:
+        self._typing.stop()
         if self._on_host and self._search.text().strip():
             self._search_host(self._host)
         else:
@@ -185,6 +195,13 @@ class CataloguePage(QWidget):
     def _search_changed(self) -> None:
         self._show()
         self._list.scrollToTop()
+        self._typing.start()
+
+    def _search_unasked(self) -> None:
+        """Ask a host for what was typed, where that may be done unasked and the catalogue has nothing of the kind."""
+        long_enough = len(self._search.text().strip()) >= _SHORTEST
+        if long_enough and (self._on_host or not self._rows()) and self.isVisible() and position() == ONLINE:
+            self._search_host(self._host)
 
     def _show(self) -> None:
         rows = self._rows()

@@ -65,6 +65,8 @@ class MyModelsDialog(FittingDialog):
         self._bar.hide()
         self._lay_out()
         services.library.changed.connect(self._fill)
+        services.newer.looked.connect(self._looked)
+        services.newer.failed.connect(self._failed)
         services.models.changed.connect(self._show)  # no lambda: that would be called when this dialog is gone
         self._fill()
 
@@ -100,11 +102,16 @@ class MyModelsDialog(FittingDialog):
         self._export.clicked.connect(self._ask_file)
         self._unload.clicked.connect(self._services.unload_model)
         self._remove.clicked.connect(self._ask_removal)
+        twice, newer = QPushButton(self.tr("Find duplicates…")), QPushButton(self.tr("Look for newer ones"))
+        twice.clicked.connect(self._find_duplicates)
+        newer.clicked.connect(self._look_for_newer)
         grid = QGridLayout()
         buttons = (self._own, self._rename, self._folder, self._verify, self._export, self._unload, self._remove)
         for place, button in enumerate(buttons):
             grid.addWidget(button, place // 4, place % 4)
         close = QDialogButtonBox()
+        for button in (twice, newer):  # of all models
+            close.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
         close.addButton(self.tr("Close"), QDialogButtonBox.ButtonRole.RejectRole)
         close.rejected.connect(self.reject)
         below = QWidget()
@@ -181,13 +188,21 @@ class MyModelsDialog(FittingDialog):
         when = QLocale().toString(used, QLocale.FormatType.ShortFormat) if facts.used else unknown
         return [
             self.tr("From: {origin}").format(origin=words),
-            self.tr("Revision: {revision}").format(revision=facts.commit or unknown),
+            self._revision(facts),
             self.tr("Licence: {licence}").format(licence=facts.licence or unknown),
             self.tr("SHA-256, as its host lists it: {digest}").format(digest=model.sha256 or unknown),
             self.tr("Loaded last: {time}").format(time=when),
             self.tr("Settings of its own: {names}").format(names=self._own_settings(model) or self.tr("none")),
             self.tr("File: {path}").format(path=model.path),
         ]
+
+    def _revision(self, facts: ModelFacts) -> str:
+        if facts.newer:
+            words = self.tr(
+                "Revision: {revision}; {newer} is published now, with other bytes: download it again to have it"
+            )
+            return words.format(revision=facts.commit, newer=facts.newer)
+        return self.tr("Revision: {revision}").format(revision=facts.commit or self.tr("not known"))
 
     def _own_settings(self, model: InstalledModel) -> str:
         """Return the names of what is set for a model."""
@@ -213,8 +228,28 @@ class MyModelsDialog(FittingDialog):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._model.path.parent)))
 
     def _ask_removal(self) -> None:
-        self.removal_asked.emit(self._model)
+        self._ask_removal_of(self._model)
+
+    def _ask_removal_of(self, model: InstalledModel | None) -> None:
+        self.removal_asked.emit(model)
         self.accept()  # what is asked then is in front of the window
+
+    def _find_duplicates(self) -> None:
+        from desktop_app.ui.models.duplicates_dialog import DuplicatesDialog
+
+        dialog = DuplicatesDialog(self._services, self)
+        dialog.removal_asked.connect(self._ask_removal_of)
+        dialog.open()
+
+    def _look_for_newer(self) -> None:
+        self._said.setText(self.tr("Asking the hosts of your models…"))
+        self._services.newer.look()
+
+    def _looked(self, is_any: bool, errors: list[Exception]) -> None:
+        words = self.tr("Some of your models were published anew; the revision of each says so.")
+        none = self.tr("None of your models was published anew.")
+        self._look()
+        self._tell("\n".join([words if is_any else none if not errors else "", *map(translated, errors)]).strip())
 
     def _begin_verifying(self) -> None:
         model = self._model

@@ -6,13 +6,14 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QLabel
 
-from desktop_app.library.installed_model import Listing
 from desktop_app.paths import free_space, models_folder
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
+from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.bridges.storage_bridge import StorageBridge
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.delete_downloads import DownloadsRow
+from desktop_app.ui.settings.folders_row import FoldersRow
 from desktop_app.ui.settings.section import Section
 from desktop_app.ui.settings.storage_row import StorageRow
 
@@ -21,11 +22,11 @@ class ModelsSection(Section):
     """The folder of models, the disk, and downloads that are needed no more."""
 
     def __init__(
-        self, settings: Settings, listing: Listing, conversions: ConversionBridge, storage: StorageBridge
+        self, settings: Settings, library: LibraryBridge, conversions: ConversionBridge, storage: StorageBridge
     ) -> None:
         """Show what is there now."""
         super().__init__(settings)
-        self._listing = listing
+        self._library = library
         self._folder = QLabel(str(models_folder()), wordWrap=True)
         self._folder.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._taken, self._free = QLabel(wordWrap=True), QLabel(wordWrap=True)
@@ -34,8 +35,10 @@ class ModelsSection(Section):
         self._open = self.add_button()
         self._open.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(models_folder()))))
         self.add_below(StorageRow(storage))
+        self.add_below(FoldersRow(library))
         self.add_below(DownloadsRow(conversions))
         storage.moved.connect(self._show_folder)
+        library.changed.connect(self.retranslate)
         self.retranslate()
 
     def _show_folder(self) -> None:
@@ -47,7 +50,7 @@ class ModelsSection(Section):
         self.name_field(self._folder, self.tr("Folder of models"))
         self._folder.setAccessibleName(f"{self.tr('Folder of models')}: {self._folder.text()}")
         self.name_field(self._taken, self.tr("Models here"))
-        models = self._listing.models
+        models = self._library.models
         self._taken.setText(
             self.tr("{count}, {size} in all").format(
                 count=number(len(models), 0), size=size(sum(model.bytes for model in models))

@@ -9,7 +9,7 @@ from converter.hub.address import HUB, MODELSCOPE, origin, usual_endpoint
 from desktop_app.engine.workers import WorkerFailed, read_workers
 from desktop_app.library.hub_tokens import KeptToken
 from desktop_app.library.other_hosts import MIRROR
-from desktop_app.network import ASKED, OFFLINE, read_networks
+from desktop_app.network import POSITIONS, read_networks
 from desktop_app.settings import Settings
 from desktop_app.ui.bridges.tokens_bridge import TokensBridge
 from desktop_app.ui.i18n.sentences import translated, without_marks
@@ -30,7 +30,7 @@ class NetworkSection(Section):
         self._kept = KeptToken()
         self._written = False
         """The user wrote in the field since its token was kept."""
-        self._network = self.add_choice("network", [ASKED, OFFLINE])
+        self._network = self.add_choice("network", POSITIONS)
         self._own = QLineEdit(settings.own_networks)
         self._own.setObjectName("ownNetworks")
         self._own.editingFinished.connect(self._keep_networks)
@@ -69,7 +69,14 @@ class NetworkSection(Section):
         self._show_workers(None)
         self.name_field(self._endpoint, self.tr("Download from"))
         self.name_field(self._token, self.tr("Access token"))
-        name_values(self._network, [self.tr("Only for what I ask for"), self.tr("None: offline")])
+        name_values(
+            self._network,
+            [
+                self.tr("Also to look for newer models, and as I type"),
+                self.tr("Only for what I ask for"),
+                self.tr("None: offline"),
+            ],
+        )
         self.name_field(self._limit, self.tr("Speed of downloads"))
         name_values(self._limit, limit_words(self._limits))
         self._token.setPlaceholderText(self.tr("Only for gated or private models"))

@@ -158,7 +158,7 @@ class SettingsPage(QWidget):
             "appearance": lambda: AppearanceSection(settings),
             "chat": self._make_chat,
             "tools": self._make_tools,
-            "models": lambda: ModelsSection(settings, services.library.listing, services.conversions, services.storage),
+            "models": lambda: ModelsSection(settings, services.library, services.conversions, services.storage),
             "network": lambda: NetworkSection(settings, services.tokens),
             "engine": lambda: EnginePage(services.engine_parts),
             "privacy": self._make_privacy,

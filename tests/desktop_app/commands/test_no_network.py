@@ -12,12 +12,15 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from converter.hub.repository import DownloadRequest, download
 from desktop_app.connections import connections
-from desktop_app.network import ASKED, OFFLINE, switch
+from desktop_app.network import ASKED, OFFLINE, ONLINE, switch
+from desktop_app.paths import downloads_folder
 from tests.support.checkpoints import write_checkpoint
 from tests.support.hub_server import HubServer, Repository
 from tests.support.random_llama import random_llama
 from tests.support.serving import STARTER, served
+from tests.support.tiny_gguf import tiny_gguf
 
 ROOT = Path(__file__).parents[3]
 _NETWORK = re.compile(r"\b(AF_INET6?|AF_PACKET|sin6?_addr)\b")
@@ -83,14 +86,18 @@ def test_a_command_asks_no_network(command: str, starter_gguf: Path, tmp_path: P
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("data_home")
+@pytest.mark.parametrize("position", [OFFLINE, ONLINE])
 @pytest.mark.parametrize("command", ["chat", "convert", "fit", "window"])
-def test_offline_it_asks_none_either(command: str, starter_gguf: Path, tmp_path: Path) -> None:
-    switch(OFFLINE)
+def test_in_other_positions_it_asks_none_either(
+    command: str, position: str, starter_gguf: Path, tmp_path: Path
+) -> None:
+    """Online too: nothing was downloaded that could be published anew."""
+    switch(position)
     test_a_command_asks_no_network(command, starter_gguf, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("position", [ASKED, OFFLINE])
+@pytest.mark.parametrize("position", [ONLINE, ASKED, OFFLINE])
 def test_the_server_connects_to_nobody(position: str, data_home: Path, tmp_path: Path) -> None:
     switch(position)
     log = tmp_path / "calls"
@@ -130,3 +137,40 @@ def test_offline_a_download_opens_no_socket(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert b"switched to offline" in done.stderr
     assert not _NETWORK.search(log.read_text(errors="replace"))
+
+
+_WINDOW = """
+import sys
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from desktop_app.network import watch
+watch()
+from desktop_app.ui.services import Services
+application = QApplication([])
+services = Services(application)
+if sys.argv[1] == "asks":
+    services.newer.looked.connect(lambda *_: application.quit())
+else:
+    QTimer.singleShot(6000, application.quit)
+services.begin()
+application.exec()
+services.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("data_home")
+@pytest.mark.parametrize("position", [ONLINE, ASKED, OFFLINE])
+def test_the_window_asks_by_itself_where_it_may_and_its_list_says_so(position: str, tmp_path: Path) -> None:
+    file = tiny_gguf(tmp_path / "made" / "tea-Q8_0.gguf").read_bytes()
+    with HubServer({"org/tea": Repository({"main": {"tea-Q8_0.gguf": file}})}) as hub:
+        download(DownloadRequest("org/tea", downloads_folder(), endpoint=hub.endpoint))
+        switch(position)
+        before = len(hub.requests)
+        words = [sys.executable, "-c", _WINDOW, "asks" if position == ONLINE else "does not ask"]
+        calls = network_calls(words, tmp_path, QT_QPA_PLATFORM="offscreen")
+        asked = hub.requests[before:]
+        seen = connects(tmp_path / "calls")
+    assert [request.path for request in asked] == (["/api/models/org/tea"] if position == ONLINE else [])
+    assert [(entry.host, entry.port) for entry in connections()] == seen
+    assert bool(calls) == (position == ONLINE)

@@ -10,7 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QRadioButton, QTabBar, QTextEdit, QTreeWidget
 
 from desktop_app.library.install import InstallRequest
-from desktop_app.network import OFFLINE, switch
+from desktop_app.network import OFFLINE, ONLINE, switch
 from desktop_app.ui.models.catalogue_list import Lines, words_of
 from desktop_app.ui.models.catalogue_page import CataloguePage
 from desktop_app.ui.models.conversion_dialog import ConversionDialog
@@ -123,3 +123,22 @@ def test_a_ready_made_file_and_converting_here_are_both_offered(
         ("org/tea-GGUF", "Q8_0", "auto"),
         ("org/tea", "Q8_0", "convert"),
     ]
+
+
+def test_a_host_is_asked_as_one_types_where_that_is_allowed(open_window: OpenWindow, server: HubServer) -> None:
+    person = open_window(endpoint=server.endpoint)
+    person.window.open_catalogue()
+    page = person.find(CataloguePage)
+    person.wait(lambda: page._overview is not None)
+    QTest.keyClicks(page.search_field, "tea-of")
+    QTest.qWait(1000)
+    assert server.requests == [], "the usual position: what is typed looks in the catalogue"
+    switch(ONLINE)
+    QTest.keyClicks(page.search_field, "-")
+    results = person.find(HubResults)
+    person.wait(lambda: [lines.name for lines in found_in(results)] == ["org/tea-of-others"])
+    for _ in range(4):
+        QTest.keyClick(page.search_field, Qt.Key.Key_Backspace)
+    person.wait(lambda: len(found_in(results)) == 2)
+    searches = [request.query["search"] for request in server.requests if request.path == "/api/models"]
+    assert searches == ["tea-of-", "tea"], "once for all that was typed without a rest"

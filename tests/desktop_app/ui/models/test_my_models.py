@@ -18,6 +18,7 @@ from desktop_app.library.model_settings import all_model_settings
 from desktop_app.library.packs import read_pack
 from desktop_app.paths import models_folder
 from desktop_app.ui.models import my_models_dialog
+from desktop_app.ui.models.duplicates_dialog import DuplicatesDialog
 from desktop_app.ui.models.model_picker import ModelPicker
 from desktop_app.ui.models.model_settings_dialog import ModelSettingsDialog
 from desktop_app.ui.models.my_models_dialog import MyModelsDialog
@@ -140,3 +141,29 @@ def test_the_field_for_a_name_shows_it_whole(person: Person) -> None:
     QTimer.singleShot(100, look)
     assert ask_name(person.window, "Rename", "New name:", f" {name} ") == name
     assert widths[0] > 20
+
+
+def test_what_is_here_twice_is_found_and_one_of_it_removed(
+    person: Person, starter_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(starter_gguf, models_folder() / "Tea.gguf")
+    theirs = tmp_path / "lm" / "models" / "org" / "tea" / "Other tea.gguf"
+    theirs.parent.mkdir(parents=True)
+    shutil.copy(starter_gguf, theirs)
+    monkeypatch.setenv("LLAMA_CACHE", str(tmp_path / "lm"))
+    person.services.library.refresh()
+    person.wait(lambda: len(person.services.library.models) == 2)
+    person.find(ModelPicker).own_asked.emit()
+    person.click("Find duplicates…", person.find(MyModelsDialog))
+    dialog = person.find(DuplicatesDialog)
+    person.wait(lambda: dialog._tree.topLevelItemCount() == 1)
+    group = dialog._tree.topLevelItem(0)
+    rows = {group.child(number).text(0): group.child(number) for number in range(group.childCount())}
+    assert "llama.cpp: Other tea" in rows
+    assert "are taken twice" in person.sentences(dialog)
+    dialog._tree.setCurrentItem(rows["llama.cpp: Other tea"])
+    assert not dialog._remove.isEnabled(), "it is another program's"
+    dialog._tree.setCurrentItem(rows["Tea"])
+    person.click("Remove…", dialog)
+    person.wait(lambda: person.window.findChildren(RemovalQuestion))
+    assert theirs.read_bytes() == starter_gguf.read_bytes()

@@ -35,7 +35,7 @@ from desktop_app.connections import record
 from desktop_app.engine.protocol import SamplingSettings
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.install import InstallRequest
-from desktop_app.network import OFFLINE, is_offline, switch
+from desktop_app.network import ASKED, OFFLINE, ONLINE, is_offline, position, switch
 from desktop_app.paths import data_folder, loads_file, models_folder, settings_file
 from desktop_app.planning.calibration import Loads
 from desktop_app.settings import Settings, load_settings
@@ -351,8 +351,10 @@ def test_the_offline_switch_and_the_list_of_connections(open_window: OpenWindow)
     dialog = page_of(person, "network")
     positions = field(dialog, "Connections")
     assert isinstance(positions, QComboBox)
-    positions.setCurrentIndex(1)
-    person.wait(is_offline)
+    assert positions.currentData() == ASKED, "nothing is looked for unasked before the user says so"
+    for chosen in (ONLINE, OFFLINE):
+        positions.setCurrentIndex(positions.findData(chosen))
+        person.wait(lambda chosen=chosen: position() == chosen)
     dialog.show_section("privacy")
     person.click("Show all connections…", dialog)
     table = person.find(QTableWidget)

@@ -70,6 +70,7 @@ class Pages(QStackedWidget):
         self._first_run.changed.connect(self._first_run_changed)
         services.library.changed.connect(self.refresh_catalogue)
         services.themes.changing.connect(self.chat.take_down)
+        services.themes.wait_while(lambda: self.chat.is_clearing)
         services.themes.changed.connect(self.chat.put_up)
         services.setting_changed.connect(self._setting_changed)
         self._setting_changed("message_width")

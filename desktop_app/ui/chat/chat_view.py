@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from shiboken6 import delete
 
 from desktop_app.chat.conversation import Message
 from desktop_app.library.installed_model import InstalledModel
@@ -139,10 +138,7 @@ class ChatView(QScrollArea):
         if focused is not None and (focused is self or self.isAncestorOf(focused)):
             self.left.emit()
         self.setUpdatesEnabled(False)
-        for widget in self._widgets:
-            self._column.removeWidget(widget)
-            self._disposal.take(widget)
-        self._widgets = []
+        self._drop_widgets()
         self._older = list(self._session.list.path)
         self._wanted = _FIRST_SCREENS
         self._pinned = True
@@ -156,14 +152,18 @@ class ChatView(QScrollArea):
         if self._picture is not None or any(widget.is_edited for widget in self._widgets):
             return
         self._kept = 0 if self._pinned else self._from_end
+        drawn = self.viewport().grab()  # lays out what is not yet
         self._picture = QLabel(self.viewport())
-        self._picture.setPixmap(self.viewport().grab())
+        self._picture.setPixmap(drawn)
         self._picture.setGeometry(self.viewport().rect())
         self._picture.show()
         self._builder.stop()
-        for widget in self._widgets:
-            delete(widget)
-        self._widgets = []
+        self._drop_widgets()
+
+    @property
+    def is_clearing(self) -> bool:
+        """Messages that were shown are not deleted yet."""
+        return self._disposal.is_busy
 
     def put_up(self) -> None:
         """Make the messages again, at the place where they were."""
@@ -256,6 +256,12 @@ class ChatView(QScrollArea):
         self._to_end.set_words(self.tr("To the newest message"))
         self._go_on.setText(self.tr("Go on"))
         self.setAccessibleName(self.tr("Chat"))
+
+    def _drop_widgets(self) -> None:
+        for widget in self._widgets:
+            self._column.removeWidget(widget)
+            self._disposal.take(widget)
+        self._widgets = []
 
     def _build_older(self) -> None:
         """Build messages upwards, each when the one below is complete: many at once would take a frame's time together."""

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 _PAUSE_MS = 4
 _AT_ONCE = 10
 """Texts or tables that are deleted in a few milliseconds."""
+_MESSAGES = 3
+"""Widgets around them, with their buttons, that are deleted in about that time."""
 
 
 class Disposal(QObject):
-    """Deletes widgets: short ones at once, those with much Markdown over several turns of the window."""
+    """Deletes widgets over several turns of the window."""
 
     def __init__(self, parent: QObject) -> None:
         """Begin with nothing to do."""
@@ -33,19 +35,24 @@ class Disposal(QObject):
         views = widget.findChildren(MarkdownView)
         for view in views:
             view.stop()
-        if sum(view.part_count for view in views) <= _AT_ONCE:
-            widget.deleteLater()
-        else:
-            self._waiting.append((widget, views))
-            self._timer.start()
+        self._waiting.append((widget, views))
+        self._timer.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Something is not deleted yet."""
+        return bool(self._waiting)
 
     def _go_on(self) -> None:
-        widget, views = self._waiting[-1]
         left = _AT_ONCE
-        for view in views:
-            left -= view.shrink(left)
-        if left:
+        for _ in range(_MESSAGES):
+            if not self._waiting:
+                return
+            widget, views = self._waiting[-1]
+            for view in views:
+                left -= view.shrink(left)
+            if not left:
+                break
             self._waiting.pop()
             widget.deleteLater()
-        if self._waiting:
-            self._timer.start()
+        self._timer.start()

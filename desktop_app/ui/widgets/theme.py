@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
@@ -14,7 +15,7 @@ import resources
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.fonts import scale_font
 from desktop_app.ui.widgets.look import Look
-from desktop_app.ui.widgets.restyling import LaterStyling
+from desktop_app.ui.widgets.restyling import SheetChange
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,8 @@ _PALETTE = {
     QPalette.ColorRole.Accent: "accent",
 }
 
+_LOOK_MS = 10
+
 _SCHEMES = {
     "system": Qt.ColorScheme.Unknown,
     "light": Qt.ColorScheme.Light,
@@ -161,7 +164,8 @@ class ThemeKeeper(QObject):
         self._theme: Theme | None = None
         self._look = Look()
         self._used: tuple[Theme, Look] | None = None
-        self._later = LaterStyling(self)
+        self._sheet = SheetChange(application, self)
+        self._is_busy: Callable[[], bool] = lambda: False
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply)
 
     @property
@@ -198,32 +202,31 @@ class ThemeKeeper(QObject):
             self.changing.emit()
             QTimer.singleShot(0, self, self._prepare)
 
+    def wait_while(self, is_busy: Callable[[], bool]) -> None:
+        """Let a change begin only when what is taken away for it is gone."""
+        self._is_busy = is_busy
+
     def _prepare(self) -> None:
         self.coming.emit(self.theme)
-        QTimer.singleShot(0, self, self._use_theme)
+        QTimer.singleShot(0, self, self._change)
+
+    def _change(self) -> None:
+        if self._is_busy():
+            QTimer.singleShot(_LOOK_MS, self, self._change)
+        elif (self.theme, self._look) == self._used:
+            self.changed.emit()  # it changed and changed back: what was taken away may come again
+        else:
+            self._sheet.begin(self._use_theme, self.changed.emit)
 
     def _use_theme(self) -> None:
-        theme = self.theme
-        if (theme, self._look) == self._used:
-            self.changed.emit()  # it changed and changed back: what was taken away may come again
-            return
-        self._used = theme, self._look
-        set_current(theme)
+        self._used = self.theme, self._look
+        set_current(self.theme)
         look.set_current(self._look)
         scale_font(self._application, self._look.text_size)
-        self._application.setPalette(palette(theme))
-        self._style(style_sheet(theme, self._application.font().pointSizeF(), self._look))
-        QTimer.singleShot(0, self, self.changed.emit)
-
-    def _style(self, sheet: str) -> None:
-        """Style every widget once.
-
-        In place of a sheet, Qt would style each widget as often as it has ancestors; from none, it does so once.
-        """
-        if self._application.styleSheet():
-            self._later.put_off(self._application.allWidgets())
-            self._application.setStyleSheet("")
-        self._application.setStyleSheet(sheet)
+        self._application.setPalette(palette(self.theme))
+        # In place of a sheet, Qt would style each widget as often as it has ancestors; from none, it does so once.
+        self._application.setStyleSheet("")
+        self._application.setStyleSheet(style_sheet(self.theme, self._application.font().pointSizeF(), self._look))
 
 
 _current = LIGHT

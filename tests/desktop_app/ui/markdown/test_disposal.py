@@ -41,6 +41,21 @@ def test_a_long_reply_is_deleted_over_several_turns(monkeypatch: pytest.MonkeyPa
     assert not shiboken6.isValid(widget)
 
 
+def test_many_short_ones_are_deleted_over_several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disposal, "_PAUSE_MS", 60_000)
+    keeper = QObject()
+    gone = Disposal(keeper)
+    widgets = [message(1)[0] for _ in range(2 * disposal._MESSAGES)]
+    for widget in widgets:
+        gone.take(widget)
+    gone._go_on()
+    run_events(20)
+    assert sum(map(shiboken6.isValid, widgets)) == disposal._MESSAGES
+    assert gone.is_busy
+    gone._go_on()
+    assert not gone.is_busy
+
+
 def test_a_short_one_goes_at_once() -> None:
     widget, _ = message(1)
     keeper = QObject()

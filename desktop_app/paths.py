@@ -205,6 +205,11 @@ def references_folder() -> Path:
     return _made(data_folder() / "references")
 
 
+def font_lists_folder() -> Path:
+    """Return the folder of lists of this computer's fonts (`desktop_app.assistant.sandbox.drawing`)."""
+    return data_folder() / "fonts"
+
+
 def importance_folder() -> Path:
     """Return the folder of unfinished importance matrices, made if needed."""
     return _made(data_folder() / "importance")

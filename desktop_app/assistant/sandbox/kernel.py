@@ -23,6 +23,7 @@ from types import CodeType
 from typing import Any, BinaryIO
 
 from desktop_app.assistant.sandbox.confinement import INTERRUPT, confinement
+from desktop_app.assistant.sandbox.drawing import FOLDER, copy_font_list
 from desktop_app.chat.table import LONGEST_CELL, MOST_COLUMNS, MOST_ROWS
 from desktop_app.processes.start import private_stdout
 
@@ -45,6 +46,7 @@ def main(parent: int) -> int:
     if system is None:
         raise OSError("this system confines no process")
     system.enter(parent, work, [Path(path) for path in settings["readable"]])
+    copy_font_list(Path(settings["fonts"]), work / FOLDER)
     _send(messages, kind="ready")
     Kernel(messages, work).serve(pipe)
     os._exit(0)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from desktop_app.assistant.sandbox import drawing
 from desktop_app.assistant.sandbox.confinement import Confined, Confinement, confinement
 from desktop_app.assistant.sandbox.watch import entries_of
 from desktop_app.assistant.tool import Output, ToolFailed, ToolResult
@@ -76,6 +77,8 @@ class PythonKernel:
             threading.Thread(target=_written, args=(process, request), daemon=True).start()
             texts: list[str] = []
             done = self._follow(process, stop, time.monotonic() + seconds, texts, output)
+            if (self._work / drawing.FOLDER).is_dir():  # it draws, and so will other chats
+                drawing.make_font_list(_run_apart)
             process.pause()  # what it left running works, and takes room, while somebody looks
             made = [path for path, state in _files(self._work).items() if before.get(path) != state]
             parts = ("".join(texts).rstrip(), done.value, done.error.rstrip())
@@ -102,7 +105,11 @@ class PythonKernel:
         if isinstance(process, OSError):
             raise ToolFailed("Python could not be started: {reason}.", reason=system_reason(process))
         self._process = process
-        settings = {"work": str(self._work.resolve()), "readable": [str(path) for path in self._readable]}
+        settings = {
+            "work": str(self._work.resolve()),
+            "readable": [str(path) for path in self._places],
+            "fonts": str(drawing.font_list()),
+        }
         with suppress(OSError):
             process.stdin.write(msgspec.json.encode(settings) + b"\n")
             process.stdin.flush()
@@ -112,11 +119,16 @@ class PythonKernel:
             raise not_confined()
         return process
 
+    @property
+    def _places(self) -> list[Path]:
+        """What the process may read besides its own parts."""
+        return [*self._readable, *([drawing.font_list()] if drawing.has_font_list() else [])]
+
     def _serve(self, begun: SimpleQueue[Confined | OSError], messages: SimpleQueue[_Message | None]) -> None:
         """Start the process and hand on what it says: it ends with this thread, which lives as long as it does."""
         try:
             process = self._system.start(
-                own_command("--python"), self._work.resolve(), self._readable, _environment(self._work)
+                own_command("--python"), self._work.resolve(), self._places, _environment(self._work)
             )
         except OSError as error:
             begun.put(error)
@@ -170,6 +182,15 @@ class PythonKernel:
                 output(message.text)
 
 
+def _run_apart(work: Path, code: str) -> None:
+    """Run code of ours in a process of its own; raises `ToolFailed`."""
+    kernel = PythonKernel(work)
+    try:
+        kernel.run(code, threading.Event(), lambda _: None)
+    finally:
+        kernel.close()
+
+
 def not_confined() -> ToolFailed:
     """Return what is said where Python was not run."""
     return ToolFailed("The system did not let Python be confined to its folder, so that it was not run.")
@@ -188,7 +209,7 @@ def _environment(work: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": str(work),
         "MPLBACKEND": "Agg",
-        "MPLCONFIGDIR": str(work / ".matplotlib"),
+        "MPLCONFIGDIR": str(work / drawing.FOLDER),
         "OPENBLAS_NUM_THREADS": "2",
         "OMP_NUM_THREADS": "2",
         "PYTHONDONTWRITEBYTECODE": "1",

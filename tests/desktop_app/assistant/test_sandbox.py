@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from desktop_app.assistant.sandbox import bubblewrap, linux, python_kernel, watch
+from desktop_app.assistant.sandbox import bubblewrap, drawing, linux, python_kernel, watch
 from desktop_app.assistant.sandbox.pure_python import PurePython
 from desktop_app.assistant.sandbox.python_kernel import PythonKernel
 from desktop_app.assistant.sandbox.trial import is_enforced
@@ -589,3 +589,26 @@ def test_it_needs_no_administrator() -> None:
         [sys.executable, "-c", AS_ANYBODY], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("held\n", "")
+
+
+@confined
+def test_the_list_of_fonts_is_made_once_for_all_chats(tmp_path: Path, data_home: Path) -> None:
+    """matplotlib says by its log when it makes one."""
+    code = "import io, logging; said = io.StringIO(); logging.basicConfig(stream=said, level=20); " + (
+        "import matplotlib.pyplot as p; p.plot([1]); print('generated' in said.getvalue())"
+    )
+    answers = []
+    for chat in ("first", "second"):
+        kernel = PythonKernel(tmp_path / chat)
+        answers.append(run(kernel, code).text.split()[0])
+        kernel.close()
+        end = time.monotonic() + 120
+        while not drawing.has_font_list() or drawing._making.locked():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    assert answers == ["True", "False"]
+    [made] = drawing.font_list().iterdir()
+    kernel = PythonKernel(tmp_path / "third")
+    refused = run(kernel, f"open({str(made)!r}, 'a')")
+    kernel.close()
+    assert "PermissionError" in refused.text, "a model's code reads it, and changes only its own copy"

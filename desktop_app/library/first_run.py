@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from desktop_app.library.catalogue import CatalogueOffer, Overview
@@ -39,7 +40,7 @@ class FirstRun:
 
     hardware: Hardware
     suggestions: tuple[Suggestion, ...]
-    """The best for Chinese, the best for English, the smallest; fewer where one model is several of them or none fits."""
+    """The best for Chinese, the best for English, the smallest; fewer where no three fit."""
     rate: float
     """Bytes a second that the downloads are counted with."""
     rate_measured: bool
@@ -61,34 +62,55 @@ def first_run(hardware: Hardware, overview: Overview, rate: float = 0) -> FirstR
 
 
 def suggestions(overview: Overview, rate: float) -> tuple[Suggestion, ...]:
-    """Return the best model for each purpose among those that run well, each model once."""
-    suited = [offer for offer in overview.offers if _is_suited(offer, overview)]
-    newest = max((offer.entry.year for offer in suited), default=0)
-    recent = [offer for offer in suited if offer.entry.year >= newest - 1]
-    chosen: dict[Purpose, CatalogueOffer | None] = {
-        "chinese": _most_able(suited, lambda offer: offer.entry.languages[0] == "zh"),
-        "english": _most_able(suited, lambda offer: offer.entry.languages[0] == "en"),
-        "smallest": min(recent, key=lambda offer: (offer.download or 0, offer.model.name), default=None),
-    }
-    unique = {offer.model.source: (purpose, offer) for purpose, offer in reversed(chosen.items()) if offer is not None}
+    """Return a model for each purpose, each once: the best of those that run well; where none is left, of all that fit."""
+    to_be_had = [offer for offer in overview.offers if _is_to_be_had(offer, overview)]
+    suited = [offer for offer in to_be_had if _is_suited(offer, overview)]
+    chosen: dict[Purpose, CatalogueOffer] = {}
+    for purpose, choose in _CHOICES.items():
+        for offers in (suited, to_be_had):
+            others = [offer for offer in offers if all(offer is not one for one in chosen.values())]
+            if (best := choose(others)) is not None:
+                chosen[purpose] = best
+                break
     return tuple(
         Suggestion(purpose, offer, None if offer.download is None else offer.download / rate)
-        for purpose, offer in reversed(unique.values())
+        for purpose in _ORDER
+        if (offer := chosen.get(purpose)) is not None
     )
 
 
-def _is_suited(offer: CatalogueOffer, overview: Overview) -> bool:
-    """Tell whether a model may be had with one click and then answers well and fast enough, as far as is known."""
-    option = offer.option
-    if option is None or not offer.model.chat or offer.entry.licence not in _OPEN or not overview.fits(offer):
+def _is_to_be_had(offer: CatalogueOffer, overview: Overview) -> bool:
+    """Tell whether a model may be had with one click, in a time that somebody waits for, and runs here."""
+    if offer.option is None or not offer.model.chat or offer.entry.licence not in _OPEN or not overview.fits(offer):
         return False
-    if (offer.download or 0) > _LARGEST or offer.model.parameters < _LEAST:
+    return (offer.download or 0) <= _LARGEST
+
+
+def _is_suited(offer: CatalogueOffer, overview: Overview) -> bool:
+    """Tell whether a model answers well and fast enough, as far as is known."""
+    option = offer.option
+    if option is None or offer.model.parameters < _LEAST:
         return False
     if not overview.measured and (offer.disk or 0) > _CAREFUL:
         return False
     return option.good and option.comfortable
 
 
-def _most_able(offers: list[CatalogueOffer], is_meant: Callable[[CatalogueOffer], bool]) -> CatalogueOffer | None:
-    meant = filter(is_meant, offers)
+def _smallest(offers: Sequence[CatalogueOffer]) -> CatalogueOffer | None:
+    """Return the smallest of the newest."""
+    newest = max((offer.entry.year for offer in offers), default=0)
+    recent = [offer for offer in offers if offer.entry.year >= newest - 1]
+    return min(recent, key=lambda offer: (offer.download or 0, offer.model.name), default=None)
+
+
+def _most_able(offers: Sequence[CatalogueOffer], language: str) -> CatalogueOffer | None:
+    meant = [offer for offer in offers if offer.entry.languages[0] == language]
     return max(meant, key=lambda offer: (offer.entry.year, offer.model.parameters, offer.model.name), default=None)
+
+
+_CHOICES: dict[Purpose, Callable[[Sequence[CatalogueOffer]], CatalogueOffer | None]] = {
+    "smallest": _smallest,  # first, so that none of the others is smaller
+    "chinese": partial(_most_able, language="zh"),
+    "english": partial(_most_able, language="en"),
+}
+_ORDER: tuple[Purpose, ...] = ("chinese", "english", "smallest")

@@ -69,6 +69,8 @@ def main(argv: list[str] | None = None) -> int:
         show_control_characters()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if arguments[:1] not in [[name] for name in _OWN_PROCESSES]:
+        sys.unraisablehook = _take_unraisable
     try:
         code = _exit_code(arguments)
         sys.stdout.flush()
@@ -100,6 +102,33 @@ _OWN_PROCESSES = {
     "--try-part": "desktop_app.engine.parts.trial_process",
 }
 """What `processes.start` starts; its `main` takes the link to the process that did."""
+
+
+_AFTER_THE_CALLBACK = 0.01
+"""Seconds; in the callback itself it would be dropped once more."""
+
+
+def _take_unraisable(happened: sys.UnraisableHookArgs) -> None:
+    """Raise Ctrl+C again that came in a callback (of a weak reference, a finalizer), where Python drops it; log other faults."""
+    if isinstance(happened.exc_value, KeyboardInterrupt):
+        from threading import Timer
+
+        with suppress(RuntimeError):  # Python ends
+            Timer(_AFTER_THE_CALLBACK, _interrupt).start()
+    elif isinstance(happened.exc_value, Exception):
+        _log(happened.exc_value)
+
+
+def _interrupt() -> None:
+    """Interrupt the main thread, also where it waits for the system."""
+    import _thread
+    from threading import main_thread
+
+    number = main_thread().ident
+    if hasattr(signal, "pthread_kill") and number is not None:
+        signal.pthread_kill(number, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _exit_code(arguments: list[str]) -> int:

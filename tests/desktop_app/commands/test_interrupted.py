@@ -61,3 +61,29 @@ def test_a_conversion_ends_in_order(
     assert list(tmp_path.iterdir()) == []
     _, alive = psutil.wait_procs(children, 10)
     assert not alive
+
+
+CALLBACK = """
+import signal, sys, time, weakref
+from desktop_app import cli
+
+class Thing: pass
+
+def dispatch(arguments):
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    del thing
+    time.sleep(20)
+    print("went on")
+    return 0
+
+cli._dispatch = dispatch
+raise SystemExit(cli.main(["models"]))
+"""
+
+
+def test_an_interrupt_in_a_callback_is_not_lost() -> None:
+    """Python's import system has such callbacks: it says "Exception ignored in" with a traceback, and goes on."""
+    done = subprocess.run([sys.executable, "-c", CALLBACK], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert "went on" not in done.stdout

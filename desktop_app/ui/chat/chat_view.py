@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 from PySide6.QtCore import QEvent, QPoint, Qt, QTimer, Signal
@@ -19,11 +19,11 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from desktop_app.chat.conversation import Message
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.chat_session import ChatSession
-from desktop_app.ui.markdown.disposal import Disposal
 from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 from desktop_app.ui.widgets.look import WIDTHS
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from desktop_app.ui.chat.reading_mark import Reading
     from desktop_app.ui.chat.reply_widget import ReplyWidget
     from desktop_app.ui.chat.step_widget import StepWidget
+    from desktop_app.ui.markdown.disposal import Disposal
+    from desktop_app.ui.widgets.short_turns import ShortTurns
 
     Shown = QuestionWidget | ReplyWidget | StepWidget
     """A message in the view."""
@@ -69,7 +71,7 @@ class ChatView(QScrollArea):
         super().__init__(parent)
         self._session = session
         self._widgets: list[Shown] = []
-        self._disposal = Disposal(self)
+        self._disposal: Disposal | None = None
         self._older: list[Message] = []
         self._wanted = _FIRST_SCREENS
         self._pinned = True
@@ -103,6 +105,7 @@ class ChatView(QScrollArea):
         self._to_end = _to_end_button(self)
         self._builder = QTimer(self, interval=_PAUSE_MS)
         self._builder.timeout.connect(self._build_older)
+        self._marking: ShortTurns | None = None
         self._settling = QTimer(self, singleShot=True, interval=_SETTLING_MS)
         self._settling.timeout.connect(self.built)
         self._settling.timeout.connect(self._uncover)  # at the latest: all that is wanted is there
@@ -163,7 +166,7 @@ class ChatView(QScrollArea):
     @property
     def is_clearing(self) -> bool:
         """Messages that were shown are not deleted yet."""
-        return self._disposal.is_busy
+        return self._disposal is not None and self._disposal.is_busy
 
     def put_up(self) -> None:
         """Make the messages again, at the place where they were."""
@@ -191,7 +194,7 @@ class ChatView(QScrollArea):
         """Offer questions to these models."""
         self._models = models
         for widget in self._widgets:
-            if isinstance(widget, ReplyWidget):
+            if _is_reply(widget):
                 widget.set_models(models)
 
     @property
@@ -258,6 +261,11 @@ class ChatView(QScrollArea):
         self.setAccessibleName(self.tr("Chat"))
 
     def _drop_widgets(self) -> None:
+        if not self._widgets:
+            return
+        from desktop_app.ui.markdown.disposal import Disposal
+
+        self._disposal = self._disposal or Disposal(self)
         for widget in self._widgets:
             self._column.removeWidget(widget)
             self._disposal.take(widget)
@@ -371,6 +379,8 @@ class ChatView(QScrollArea):
         return Versions(ids.index(message.id), ids)
 
     def _add(self, message: Message) -> None:
+        if any(widget.message.id == message.id for widget in self._widgets[-1:]):
+            return
         for earlier in self._widgets[-1:]:
             if _is_reply(earlier):
                 earlier.set_last(False)
@@ -439,8 +449,18 @@ class ChatView(QScrollArea):
 
     def _set_busy(self, busy: bool) -> None:
         self._go_on.setVisible(self._session.can_go_on)
-        for widget in self._widgets:
-            widget.set_busy(busy)
+        if self._widgets:
+            from desktop_app.ui.widgets.short_turns import ShortTurns
+
+            self._marking = self._marking or ShortTurns(self)
+            self._marking.begin(self._mark_busy(busy))
+
+    def _mark_busy(self, busy: bool) -> Iterator[None]:
+        """Let messages offer what is possible now, those first that are read; all of a long chat would take many frames."""
+        for widget in reversed(self._widgets.copy()):
+            if isValid(widget):
+                widget.set_busy(busy)
+                yield
 
     def _scrolled(self, value: int) -> None:
         if self._picture is not None:

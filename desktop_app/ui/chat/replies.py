@@ -35,6 +35,8 @@ Activity = Literal["writing", "waiting", "unseen"]
 """A chat's reply is being written, or waits for another chat's, or was written while another chat was open."""
 
 _SAVE_MS = 1000
+_PAUSE_MS = 4
+"""Between the turns of the window in which a message is shown, its reply is shown, and a reply is asked for."""
 
 
 @dataclass
@@ -205,11 +207,16 @@ class Replies(QObject):
         self._waiting.append(reply)
         begun = self._begin_next()
         self._list.listed.emit()
-        if not reply.resumes and not reply.begun:
-            self._list.added.emit(reply.message)
         self.busy_changed.emit(True)
+        QTimer.singleShot(_PAUSE_MS, self, lambda: self._show(reply))  # the window first shows what was sent
         if begun is not None:
-            self._start(begun)
+            QTimer.singleShot(2 * _PAUSE_MS, self, lambda: self._start(begun))
+
+    def _show(self, reply: RunningReply) -> None:
+        """Show a new reply, unless its chat was opened meanwhile: then it is shown already, as others are."""
+        is_new = not reply.resumes and not reply.begun
+        if is_new and reply.message.conversation == self._list.current.id and reply.message.id in reply.tree:
+            self._list.added.emit(reply.tree[reply.message.id])
 
     def _begin_next(self) -> RunningReply | None:
         """Give the next reply its turn; None: another one has it, or none waits."""
@@ -220,6 +227,8 @@ class Replies(QObject):
         return self._reply
 
     def _start(self, reply: RunningReply) -> None:
+        if reply is not self._reply or reply.call is not None or reply.search is not None:
+            return  # it was stopped, or a model that became ready has begun it
         state, wanted = self._models.state, self.model_of(self._list[reply.message.conversation])
         if wanted is not None and (state.model is None or state.model.path != wanted.path):
             self._models.choose(wanted)

@@ -1,17 +1,9 @@
-"""Lets the style sheet count again: at once where a widget's properties changed, a few widgets at a time for another sheet."""
+"""Lets the style sheet count again for a widget whose properties changed."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
-
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QTimer
-from PySide6.QtWidgets import QApplication, QWidget
-from shiboken6 import isValid
-
-_SLICE = 0.003
-"""Seconds of work in one turn of the window."""
-_POLISHED, _OWN_STYLE = Qt.WidgetAttribute.WA_WState_Polished, Qt.WidgetAttribute.WA_SetStyle
+from PySide6.QtCore import QCoreApplication, QEvent
+from PySide6.QtWidgets import QWidget
 
 
 def restyle(widget: QWidget) -> None:
@@ -20,82 +12,3 @@ def restyle(widget: QWidget) -> None:
     Not by `widget.style()`: for that PySide makes the class QStyle with all its enumerations, which takes longer than a frame.
     """
     QCoreApplication.sendEvent(widget, QEvent(QEvent.Type.Polish))
-
-
-class SheetChange(QObject):
-    """Replaces the application's style sheet over many short turns.
-
-    Qt styles all widgets in the turn in which the sheet is set. Those that say that they are not styled yet, or that their style
-    is their own, are passed over; they are styled here, the visible ones first. Windows stay as they are until those are done.
-    """
-
-    def __init__(self, application: QApplication, parent: QObject) -> None:
-        """Nothing is to do."""
-        super().__init__(parent)
-        self._application = application
-        self._frozen: list[QWidget] = []
-        self._work: Iterator[None] = iter(())
-        self._timer = QTimer(self, interval=0)
-        self._timer.timeout.connect(self._go_on)
-
-    def begin(self, replace: Callable[[], None], seen: Callable[[], None]) -> None:
-        """Call `replace`, which sets the sheet, style all widgets, and call `seen` when the visible ones are done."""
-        self._work = self._steps(replace, seen)
-        self._timer.start()
-
-    def _steps(self, replace: Callable[[], None], seen: Callable[[], None]) -> Iterator[None]:
-        """Do the work; each step is short, but the one that replaces the sheet."""
-        for window in self._application.topLevelWidgets():
-            if window.isVisible() and window.updatesEnabled():
-                window.setUpdatesEnabled(False)
-                self._frozen.append(window)
-        widgets = _parents_first(self._application)
-        for widget in _valid(widgets):
-            widget.setAttribute(_POLISHED, False)
-            widget.setAttribute(_OWN_STYLE, True)
-            yield
-        replace()
-        yield
-        hidden = []
-        for widget in _valid(widgets):
-            if widget.isVisible():
-                _style(widget)
-            else:
-                hidden.append(widget)
-            yield
-        for window in _valid(self._frozen):
-            window.setUpdatesEnabled(True)
-        self._frozen = []
-        seen()
-        yield
-        for widget in _valid(hidden):
-            _style(widget)
-            yield
-
-    def _go_on(self) -> None:
-        end = time.thread_time() + _SLICE
-        work = self._work
-        for _ in work:
-            if time.thread_time() > end or self._work is not work:
-                return
-        if self._work is work:
-            self._timer.stop()
-
-
-def _parents_first(application: QApplication) -> list[QWidget]:
-    """Return all widgets, parents before children, to which they hand fonts and colours down."""
-    widgets: list[QWidget] = []
-    for window in application.topLevelWidgets():
-        widgets += [window, *window.findChildren(QWidget)]
-    return list(dict.fromkeys(widgets))
-
-
-def _style(widget: QWidget) -> None:
-    widget.setAttribute(_OWN_STYLE, False)
-    restyle(widget)
-    QCoreApplication.sendEvent(widget, QEvent(QEvent.Type.StyleChange))
-
-
-def _valid(widgets: Iterable[QWidget]) -> Iterator[QWidget]:
-    """Yield those that are still there when their turn comes."""
-    return (widget for widget in widgets if isValid(widget))

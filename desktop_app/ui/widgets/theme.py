@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
@@ -15,7 +16,9 @@ import resources
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.fonts import scale_font
 from desktop_app.ui.widgets.look import Look
-from desktop_app.ui.widgets.restyling import SheetChange
+
+if TYPE_CHECKING:
+    from desktop_app.ui.widgets.sheet_change import SheetChange
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class ThemeKeeper(QObject):
         self._theme: Theme | None = None
         self._look = Look()
         self._used: tuple[Theme, Look] | None = None
-        self._sheet = SheetChange(application, self)
+        self._sheet: SheetChange | None = None
         self._is_busy: Callable[[], bool] = lambda: False
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._apply)
 
@@ -216,6 +219,9 @@ class ThemeKeeper(QObject):
         elif (self.theme, self._look) == self._used:
             self.changed.emit()  # it changed and changed back: what was taken away may come again
         else:
+            from desktop_app.ui.widgets.sheet_change import SheetChange
+
+            self._sheet = self._sheet or SheetChange(self._application, self)
             self._sheet.begin(self._use_theme, self.changed.emit)
 
     def _use_theme(self) -> None:

@@ -13,7 +13,7 @@ from desktop_app.ui.chat.message_widget import Versions
 from desktop_app.ui.chat.question_widget import QuestionWidget
 from desktop_app.ui.chat.reply_widget import ReplyWidget
 from desktop_app.ui.markdown.view import MarkdownView
-from desktop_app.ui.widgets import restyling
+from desktop_app.ui.widgets import short_turns
 from desktop_app.ui.widgets.icons import PADDING, IconButton, draw_icons, icon
 from desktop_app.ui.widgets.look import SIZES, Look, larger
 from desktop_app.ui.widgets.notice import Notice
@@ -174,7 +174,7 @@ def test_widgets_are_styled_one_a_turn_and_the_window_shows_them_together(
         return {label.palette().color(QPalette.ColorRole.WindowText).name() for label in labels if label.isVisible()}
 
     turns: list[tuple[bool, set[str]]] = []
-    monkeypatch.setattr(restyling, "time", _Slow())
+    monkeypatch.setattr(short_turns, "time", _Slow())
     keeper.choose("dark")
     while not turns or turns[-1] != (True, {DARK.muted}):
         application.processEvents()

@@ -6,6 +6,7 @@ Each language, theme and size has a process of its own, since the scale of the s
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-SIZES = {"small": (1024, 640, "1"), "4k": (1920, 1080, "2")}
+SIZES = {"small": (1024, 640, 1), "4k": (1920, 1080, 2)}
+"""Width and height of the window, which is as large as the screen, and the factor of the screen."""
 LANGUAGES = ("en", "zh_CN", "zh_TW")
 THEMES = ("light", "dark")
 QUESTION = {"en": "How does quicksort work?", "zh_CN": "快速排序是怎么工作的？", "zh_TW": "快速排序是怎麼運作的？"}
@@ -43,8 +45,16 @@ def main() -> None:
                 look = ["--language", language, "--theme", theme, "--size", size]
                 command = [sys.executable, "-m", "tests.every_picture", str(asked.folder), *look, "--here"]
                 with tempfile.TemporaryDirectory() as home:
-                    offscreen = {"QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": SIZES[size][2], "ZHIYIN_HOME": home}
+                    offscreen = screen_of(*SIZES[size], Path(home)) | {"ZHIYIN_HOME": home}
                     subprocess.run(command, env=os.environ | offscreen, check=True)
+
+
+def screen_of(width: int, height: int, factor: int, folder: Path) -> dict[str, str]:
+    """Return the variables of a screen: left to itself, Qt's has 800 x 800 pixels, which dialogs keep to."""
+    shape = {"name": "one", "x": 0, "y": 0, "width": width * factor, "height": height * factor}
+    config = folder / "screens.json"
+    config.write_text(json.dumps({"screens": [shape]}), "utf-8")
+    return {"QT_QPA_PLATFORM": f"offscreen:configfile={config}", "QT_SCALE_FACTOR": str(factor)}
 
 
 def take(folder: Path, language: str, theme: str, size: str) -> None:

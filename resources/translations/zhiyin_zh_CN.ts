@@ -3741,6 +3741,10 @@
         <translation>选择那个模型的文件夹…</translation>
     </message>
     <message>
+        <source>Choose the model that it was trained on first.</source>
+        <translation>请先选择训练它时所用的模型。</translation>
+    </message>
+    <message>
         <source>Merge</source>
         <translation>合并</translation>
     </message>
@@ -3910,6 +3914,10 @@
         <translation>文档</translation>
     </message>
     <message>
+        <source>Give it a name first.</source>
+        <translation>请先为它取名。</translation>
+    </message>
+    <message>
         <source>Icon, one or two characters</source>
         <translation>图标（一到两个字符）</translation>
     </message>
@@ -4017,6 +4025,10 @@
 </context>
 <context>
     <name>CalibrationChoice</name>
+    <message>
+        <source>A mixture by measurement needs a text.</source>
+        <translation>按测量混合需要一份文本。</translation>
+    </message>
     <message>
         <source>Choose a text to calibrate on</source>
         <translation>选择用于校准的文本</translation>
@@ -4150,6 +4162,10 @@
     <message>
         <source>Get models</source>
         <translation>获取模型</translation>
+    </message>
+    <message>
+        <source>It is not known yet what fits.</source>
+        <translation>还不知道哪些模型合适。</translation>
     </message>
     <message>
         <source>Models</source>
@@ -4488,6 +4504,10 @@
         <translation>检查更新</translation>
     </message>
     <message>
+        <source>Make a collection first, or choose one.</source>
+        <translation>请先新建或选择一个文档库。</translation>
+    </message>
+    <message>
         <source>Making vectors · %p%</source>
         <translation>正在计算向量 · %p%</translation>
     </message>
@@ -4542,6 +4562,10 @@
     <message>
         <source>Search</source>
         <translation>搜索</translation>
+    </message>
+    <message>
+        <source>Search for passages first; what is found can be put into the message.</source>
+        <translation>请先搜索段落；找到的段落可以放入消息。</translation>
     </message>
     <message>
         <source>Searching…</source>
@@ -4825,6 +4849,10 @@
     <message>
         <source>Move up</source>
         <translation>上移</translation>
+    </message>
+    <message>
+        <source>Nothing waits there.</source>
+        <translation>那边没有等待的任务。</translation>
     </message>
     <message>
         <source>Pause</source>
@@ -5359,6 +5387,10 @@
         <translation>将释放 {size}。以后要再次使用，需要它的文件。</translation>
     </message>
     <message>
+        <source>This part comes with Zhiyin.</source>
+        <translation>此组件随知音提供。</translation>
+    </message>
+    <message>
         <source>Undo last change</source>
         <translation>撤销上次更改</translation>
     </message>
@@ -5756,6 +5788,10 @@
         <translation>点击输入框并按下按键；按退格键可清除。</translation>
     </message>
     <message>
+        <source>It has its usual keys.</source>
+        <translation>已经是默认的快捷键。</translation>
+    </message>
+    <message>
         <source>Usual keys again: {action}</source>
         <translation>恢复默认快捷键：{action}</translation>
     </message>
@@ -5933,6 +5969,10 @@
         <translation>由这个模型和它量化之前的原模型各读一遍知音自带的中英文文本，比较两者对下一个词元的预测。电脑越快，完成得越早；期间可以继续聊天。</translation>
     </message>
     <message>
+        <source>Choose its original first.</source>
+        <translation>请先选择它的原始模型。</translation>
+    </message>
+    <message>
         <source>Choose the original</source>
         <translation>选择原模型</translation>
     </message>
@@ -6034,6 +6074,14 @@
     <message>
         <source>Previous version</source>
         <translation>上一个版本</translation>
+    </message>
+    <message>
+        <source>This is the first version.</source>
+        <translation>这是第一个版本。</translation>
+    </message>
+    <message>
+        <source>This is the last version.</source>
+        <translation>这是最后一个版本。</translation>
     </message>
 </context>
 <context>
@@ -6437,6 +6485,10 @@
         <translation>下载速度</translation>
     </message>
     <message>
+        <source>The address above is none, so that no token can belong to it.</source>
+        <translation>上面的地址无效，因此不会有令牌属于它。</translation>
+    </message>
+    <message>
         <source>The token is in this computer&apos;s keyring.</source>
         <translation>令牌存在这台计算机的钥匙串里。</translation>
     </message>
@@ -6554,6 +6606,10 @@
     <message>
         <source>Open the file</source>
         <translation>打开文件</translation>
+    </message>
+    <message>
+        <source>The file is not there any more.</source>
+        <translation>文件已不在原处。</translation>
     </message>
 </context>
 <context>
@@ -6865,6 +6921,10 @@
         <translation>回答已达到设置中的最大长度。</translation>
     </message>
     <message>
+        <source>There is no text in it.</source>
+        <translation>其中没有文字。</translation>
+    </message>
+    <message>
         <source>Zhiyin was closed before this was finished.</source>
         <translation>回答完成之前知音已关闭。</translation>
     </message>
@@ -6875,10 +6935,6 @@
     <message>
         <source>{name} wrote</source>
         <translation>{name} 写道</translation>
-    </message>
-    <message>
-        <source>{speed} tokens/s</source>
-        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 <context>
@@ -6950,6 +7006,10 @@
     <message>
         <source>Stop the server</source>
         <translation>停止服务器</translation>
+    </message>
+    <message>
+        <source>Stop the server to change this.</source>
+        <translation>要更改此项，请先停止服务器。</translation>
     </message>
     <message>
         <source>Time</source>
@@ -7130,6 +7190,13 @@
     <message>
         <source>{name}, pages {first} to {last}</source>
         <translation>{name}，第 {first}–{last} 页</translation>
+    </message>
+</context>
+<context>
+    <name>Speeds</name>
+    <message>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 <context>
@@ -7579,6 +7646,41 @@
     </message>
 </context>
 <context>
+    <name>WhyNot</name>
+    <message>
+        <source>Choose something in the list first.</source>
+        <translation>请先在列表中选择一项。</translation>
+    </message>
+    <message>
+        <source>It is being stopped.</source>
+        <translation>正在停止。</translation>
+    </message>
+    <message>
+        <source>It is so already.</source>
+        <translation>已经是这样。</translation>
+    </message>
+    <message>
+        <source>It is still being looked at.</source>
+        <translation>仍在查看中。</translation>
+    </message>
+    <message>
+        <source>Nothing was found.</source>
+        <translation>没有找到。</translation>
+    </message>
+    <message>
+        <source>Wait until the reply is written, or stop it.</source>
+        <translation>请等回复写完，或先停止回复。</translation>
+    </message>
+    <message>
+        <source>Wait until what is under way is done.</source>
+        <translation>请等正在进行的操作完成。</translation>
+    </message>
+    <message>
+        <source>Write something first.</source>
+        <translation>请先输入内容。</translation>
+    </message>
+</context>
+<context>
     <name>_Column</name>
     <message>
         <source>Answer of {name}</source>
@@ -7663,10 +7765,6 @@
     <message>
         <source>Waits.</source>
         <translation>等待中。</translation>
-    </message>
-    <message>
-        <source>{speed} tokens/s</source>
-        <translation>{speed} 词元/秒</translation>
     </message>
 </context>
 </TS>

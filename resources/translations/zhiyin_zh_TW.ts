@@ -3741,6 +3741,10 @@
         <translation>選擇那個模型的資料夾…</translation>
     </message>
     <message>
+        <source>Choose the model that it was trained on first.</source>
+        <translation>請先選擇訓練它時所用的模型。</translation>
+    </message>
+    <message>
         <source>Merge</source>
         <translation>合併</translation>
     </message>
@@ -3910,6 +3914,10 @@
         <translation>文件</translation>
     </message>
     <message>
+        <source>Give it a name first.</source>
+        <translation>請先為它取名。</translation>
+    </message>
+    <message>
         <source>Icon, one or two characters</source>
         <translation>圖示（一到兩個字元）</translation>
     </message>
@@ -4017,6 +4025,10 @@
 </context>
 <context>
     <name>CalibrationChoice</name>
+    <message>
+        <source>A mixture by measurement needs a text.</source>
+        <translation>依測量混合需要一份文字。</translation>
+    </message>
     <message>
         <source>Choose a text to calibrate on</source>
         <translation>選擇用於校準的文字</translation>
@@ -4150,6 +4162,10 @@
     <message>
         <source>Get models</source>
         <translation>取得模型</translation>
+    </message>
+    <message>
+        <source>It is not known yet what fits.</source>
+        <translation>還不知道哪些模型合適。</translation>
     </message>
     <message>
         <source>Models</source>
@@ -4488,6 +4504,10 @@
         <translation>檢查更新</translation>
     </message>
     <message>
+        <source>Make a collection first, or choose one.</source>
+        <translation>請先新增或選擇一個文件庫。</translation>
+    </message>
+    <message>
         <source>Making vectors · %p%</source>
         <translation>正在計算向量 · %p%</translation>
     </message>
@@ -4542,6 +4562,10 @@
     <message>
         <source>Search</source>
         <translation>搜尋</translation>
+    </message>
+    <message>
+        <source>Search for passages first; what is found can be put into the message.</source>
+        <translation>請先搜尋段落；找到的段落可以放入訊息。</translation>
     </message>
     <message>
         <source>Searching…</source>
@@ -4825,6 +4849,10 @@
     <message>
         <source>Move up</source>
         <translation>上移</translation>
+    </message>
+    <message>
+        <source>Nothing waits there.</source>
+        <translation>那邊沒有等待的工作。</translation>
     </message>
     <message>
         <source>Pause</source>
@@ -5359,6 +5387,10 @@
         <translation>將釋放 {size}。以後要再次使用，需要它的檔案。</translation>
     </message>
     <message>
+        <source>This part comes with Zhiyin.</source>
+        <translation>此元件隨知音提供。</translation>
+    </message>
+    <message>
         <source>Undo last change</source>
         <translation>復原上次更改</translation>
     </message>
@@ -5756,6 +5788,10 @@
         <translation>按一下輸入框並按下按鍵；按退格鍵可清除。</translation>
     </message>
     <message>
+        <source>It has its usual keys.</source>
+        <translation>已經是預設的快速鍵。</translation>
+    </message>
+    <message>
         <source>Usual keys again: {action}</source>
         <translation>還原預設快速鍵：{action}</translation>
     </message>
@@ -5933,6 +5969,10 @@
         <translation>由這個模型和它量化之前的原模型各讀一遍知音內建的中英文文字，比較兩者對下一個詞元的預測。電腦越快，完成得越早；期間可以繼續聊天。</translation>
     </message>
     <message>
+        <source>Choose its original first.</source>
+        <translation>請先選擇它的原始模型。</translation>
+    </message>
+    <message>
         <source>Choose the original</source>
         <translation>選擇原模型</translation>
     </message>
@@ -6034,6 +6074,14 @@
     <message>
         <source>Previous version</source>
         <translation>上一個版本</translation>
+    </message>
+    <message>
+        <source>This is the first version.</source>
+        <translation>這是第一個版本。</translation>
+    </message>
+    <message>
+        <source>This is the last version.</source>
+        <translation>這是最後一個版本。</translation>
     </message>
 </context>
 <context>
@@ -6437,6 +6485,10 @@
         <translation>下載速度</translation>
     </message>
     <message>
+        <source>The address above is none, so that no token can belong to it.</source>
+        <translation>上面的位址無效，因此不會有權杖屬於它。</translation>
+    </message>
+    <message>
         <source>The token is in this computer&apos;s keyring.</source>
         <translation>權杖存放在這台電腦的金鑰圈裡。</translation>
     </message>
@@ -6554,6 +6606,10 @@
     <message>
         <source>Open the file</source>
         <translation>開啟檔案</translation>
+    </message>
+    <message>
+        <source>The file is not there any more.</source>
+        <translation>檔案已不在原處。</translation>
     </message>
 </context>
 <context>
@@ -6865,6 +6921,10 @@
         <translation>回答已達到設定中的最大長度。</translation>
     </message>
     <message>
+        <source>There is no text in it.</source>
+        <translation>其中沒有文字。</translation>
+    </message>
+    <message>
         <source>Zhiyin was closed before this was finished.</source>
         <translation>回答完成之前知音已關閉。</translation>
     </message>
@@ -6875,10 +6935,6 @@
     <message>
         <source>{name} wrote</source>
         <translation>{name} 寫道</translation>
-    </message>
-    <message>
-        <source>{speed} tokens/s</source>
-        <translation>{speed} 詞元/秒</translation>
     </message>
 </context>
 <context>
@@ -6950,6 +7006,10 @@
     <message>
         <source>Stop the server</source>
         <translation>停止伺服器</translation>
+    </message>
+    <message>
+        <source>Stop the server to change this.</source>
+        <translation>要變更此項，請先停止伺服器。</translation>
     </message>
     <message>
         <source>Time</source>
@@ -7579,6 +7639,41 @@
     </message>
 </context>
 <context>
+    <name>WhyNot</name>
+    <message>
+        <source>Choose something in the list first.</source>
+        <translation>請先在清單中選擇一項。</translation>
+    </message>
+    <message>
+        <source>It is being stopped.</source>
+        <translation>正在停止。</translation>
+    </message>
+    <message>
+        <source>It is so already.</source>
+        <translation>已經是這樣。</translation>
+    </message>
+    <message>
+        <source>It is still being looked at.</source>
+        <translation>仍在檢視中。</translation>
+    </message>
+    <message>
+        <source>Nothing was found.</source>
+        <translation>沒有找到。</translation>
+    </message>
+    <message>
+        <source>Wait until the reply is written, or stop it.</source>
+        <translation>請等回覆寫完，或先停止回覆。</translation>
+    </message>
+    <message>
+        <source>Wait until what is under way is done.</source>
+        <translation>請等正在進行的作業完成。</translation>
+    </message>
+    <message>
+        <source>Write something first.</source>
+        <translation>請先輸入內容。</translation>
+    </message>
+</context>
+<context>
     <name>_Column</name>
     <message>
         <source>Answer of {name}</source>
@@ -7664,6 +7759,9 @@
         <source>Waits.</source>
         <translation>等待中。</translation>
     </message>
+</context>
+<context>
+    <name>Speeds</name>
     <message>
         <source>{speed} tokens/s</source>
         <translation>{speed} 詞元/秒</translation>

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.chat.assistants import Assistant
 from desktop_app.ui.chat.tool_words import SWITCHES, switch_words
+from desktop_app.ui.widgets.enabling import enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.spin_boxes import indent
 from models.visible import visible
@@ -124,7 +125,7 @@ class AssistantEditor(FittingDialog):
         return choice
 
     def _refresh(self) -> None:
-        self._save.setEnabled(bool(self._name.text().strip()))
+        enable(self._save, {self.tr("Give it a name first."): not self._name.text().strip()})
 
     def _finish(self) -> None:
         temperature = self._temperature.value()

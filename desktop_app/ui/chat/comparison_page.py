@@ -14,10 +14,11 @@ from desktop_app.library.installed_model import InstalledModel
 from desktop_app.ui.chat.message_edit import MessageEdit, mark_focus
 from desktop_app.ui.chat.message_field import MessageField
 from desktop_app.ui.chat.reasoning_box import Thought
-from desktop_app.ui.i18n.formats import number as number_words
+from desktop_app.ui.i18n.formats import speed
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.markdown.view import MarkdownView
 from desktop_app.ui.shortcuts import SHORTCUTS
+from desktop_app.ui.widgets.enabling import REPLYING, UNWRITTEN, enable
 from desktop_app.ui.widgets.icons import IconButton
 
 _FRAME_MS = 33
@@ -162,9 +163,10 @@ class ComparisonPage(QWidget):
     def _refresh(self) -> None:
         models = [column.model for column in self._columns]
         ready = None not in models and models[0] != models[1] and not self._message.is_blank
-        self._ask_both.setEnabled(self._busy or ready)
-        self._anew.setEnabled(not self._busy)
-        self._note.setText(self._obstacle(models))
+        obstacle = self._obstacle(models)
+        enable(self._ask_both, {obstacle: not self._busy and bool(obstacle), UNWRITTEN: not self._busy and not ready})
+        enable(self._anew, {REPLYING: self._busy})
+        self._note.setText(obstacle)
         self._note.setVisible(bool(self._note.text()))
         self._get.setVisible(self._count < len(models))
 
@@ -235,7 +237,7 @@ class _Turn(QWidget):
         }
         tokens, seconds = answer.facts.get("tokens", 0), answer.facts.get("seconds", 0)
         if answer.state == "done" and tokens and seconds:
-            return self.tr("{speed} tokens/s").format(speed=number_words(tokens / seconds))
+            return speed(tokens / seconds)
         return words.get(answer.state, "")
 
 
@@ -313,7 +315,7 @@ class _Column(QWidget):
 
     def set_busy(self, busy: bool) -> None:
         self._busy = busy
-        self._models.setEnabled(not busy)
+        enable(self._models, {REPLYING: busy})
         self._draw()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
@@ -335,7 +337,7 @@ class _Column(QWidget):
         self._area.setAccessibleName(self.tr("Answer of {name}").format(name=self._models.currentText()))
         self._keep.setText(self.tr("Go on with this one"))
         self._keep.setVisible(answer is not None and answer.is_over and any(map(_has_text, self._turns)))
-        self._keep.setEnabled(not self._busy)
+        enable(self._keep, {REPLYING: self._busy})
 
 
 def _has_text(turn: _Turn) -> bool:

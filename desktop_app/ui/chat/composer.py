@@ -17,6 +17,7 @@ from desktop_app.ui.chat.thinking_switch import ThinkingSwitch
 from desktop_app.ui.chat.tools_button import ToolsButton
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.enabling import UNWRITTEN, enable
 from desktop_app.ui.widgets.icons import IconButton
 from desktop_app.ui.widgets.menus import light_only_under_pointer
 
@@ -181,7 +182,7 @@ class Composer(QFrame):
             self._button.set_words(self.tr("Stop"), SHORTCUTS.text("stop"))
         else:
             self._button.set_words(self.tr("Send"), "Enter" if self._editor.enter_sends else "Ctrl+Enter")
-        self._button.setEnabled(usable)
+        enable(self._button, {UNWRITTEN: not usable})
 
     def _offer(self) -> None:
         """Offer what may go into the message."""

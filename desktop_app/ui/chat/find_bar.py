@@ -9,6 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QWidget
 
 from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.widgets.enabling import NOTHING_FOUND, UNWRITTEN, enable
 from desktop_app.ui.widgets.icons import IconButton
 
 _WIDTH, _LONGEST = 400, 200
@@ -73,7 +74,7 @@ class FindBar(QFrame):
         else:
             self._count.setText(self.tr("Nothing found"))
         for button in (self._previous, self._next):
-            button.setEnabled(count > 0)
+            enable(button, {UNWRITTEN: not self.words, NOTHING_FOUND: not count})
 
     def close(self) -> bool:
         """Take the bar away."""

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFormLayout, QLabel, QPushButton, QSlider, QVBoxLa
 
 from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.models.fit import speed_words
+from desktop_app.ui.widgets.enabling import IS_SO, enable
 
 if TYPE_CHECKING:
     from desktop_app.planning.configuration import RunConfiguration
@@ -96,4 +97,4 @@ class LoadPlanBox(QWidget):
         lacking = self.tr("{size} more than is free").format(size=size(way.shortfall)) if way.shortfall else ""
         self._speed.setText("\n".join(filter(None, (speed_words(way), lacking))))
         self._speed.setVisible(bool(self._speed.text()))
-        self._load.setEnabled(not way.shortfall and way.context != self._loaded)
+        enable(self._load, {lacking: bool(lacking), IS_SO: way.context == self._loaded})

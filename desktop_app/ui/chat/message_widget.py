@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QWidget
 
 from desktop_app.chat.conversation import Message
 from desktop_app.ui.widgets import theme
+from desktop_app.ui.widgets.enabling import REPLYING, enable
 from desktop_app.ui.widgets.icons import IconButton, icon
 from desktop_app.ui.widgets.menus import light_only_under_pointer
 
@@ -79,8 +80,13 @@ class MessageWidget(QWidget):
         self._copy.set_words(self.tr("Copy"))
         self._more.set_words(self.tr("More"))
         if self._steps:
-            self._steps[0].set_words(self.tr("Previous version"))
-            self._steps[1].set_words(self.tr("Next version"))
+            previous, following = self._steps
+            previous.set_words(self.tr("Previous version"))
+            following.set_words(self.tr("Next version"))
+            enable(previous, {self.tr("This is the first version."): self._versions.index == 0})
+            enable(
+                following, {self.tr("This is the last version."): self._versions.index + 1 == len(self._versions.ids)}
+            )
 
     def add_versions(self) -> None:
         """Put the version buttons at the end of the actions, if there is more than one version."""
@@ -88,9 +94,7 @@ class MessageWidget(QWidget):
         if count < 2:
             return
         previous, following = self._steps = (IconButton("previous", size=14), IconButton("next", size=14))
-        previous.setEnabled(place > 0)
         previous.clicked.connect(lambda: self._step(-1))
-        following.setEnabled(place + 1 < count)
         following.clicked.connect(lambda: self._step(1))
         label = QLabel(f"{place + 1}/{count}")
         label.setObjectName("muted")
@@ -99,7 +103,7 @@ class MessageWidget(QWidget):
 
     def set_changeable(self, changeable: bool) -> None:
         """Nothing is deleted or branched off while a reply is written."""
-        self._more.setEnabled(changeable)
+        enable(self._more, {REPLYING: not changeable})
 
     def _show_menu(self) -> None:
         menu = QMenu(self)

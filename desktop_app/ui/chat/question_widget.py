@@ -17,6 +17,7 @@ from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.parted_text import PartedText
 from desktop_app.ui.chat.reading_mark import Reading, ReadingMark
 from desktop_app.ui.widgets import look
+from desktop_app.ui.widgets.enabling import REPLYING, UNWRITTEN, enable
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 
 _BUBBLE_PADDING = 30
@@ -97,7 +98,7 @@ class QuestionWidget(MessageWidget):
     def set_busy(self, busy: bool) -> None:
         """Nothing can be edited while a reply is written."""
         self._busy = busy
-        self._edit.setEnabled(not busy)
+        enable(self._edit, {REPLYING: busy})
         self.set_changeable(not busy)
         if self._editor is not None:
             self._editor.set_busy(busy)
@@ -208,7 +209,7 @@ class _Editor(QFrame):
             super().keyPressEvent(event)
 
     def _refresh(self) -> None:
-        self._send.setEnabled(not self._busy and not self._field.is_blank)
+        enable(self._send, {REPLYING: self._busy, UNWRITTEN: self._field.is_blank})
 
     def _confirm(self) -> None:
         if self._send.isEnabled():

@@ -13,6 +13,7 @@ from desktop_app.ui.i18n.formats import number, size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets.button_row import ButtonRow
+from desktop_app.ui.widgets.enabling import REPLYING, enable
 from models.errors import ZhiyinError
 
 Remedy = Literal["retry", "smaller", "larger", "drop", "summarise", "move", "shorten", "new_chat", "settings", "models"]
@@ -77,7 +78,7 @@ class ReplyFailure(QFrame):
     def set_busy(self, busy: bool) -> None:
         """Nothing can be tried while a reply is written."""
         for way, button in self._buttons.items():
-            button.setEnabled(not busy or way in ("new_chat", "settings", "models"))
+            enable(button, {REPLYING: busy and way not in ("new_chat", "settings", "models")})
 
     def retranslate(self) -> None:
         """Write every word again."""

@@ -20,11 +20,12 @@ from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.reasoning_box import Thought
 from desktop_app.ui.chat.reply_failure import ReplyFailure
 from desktop_app.ui.chat.sources_box import SourcesBox
-from desktop_app.ui.i18n.formats import model_details, number
+from desktop_app.ui.i18n.formats import model_details, speed
 from desktop_app.ui.markdown.view import MarkdownView
 from desktop_app.ui.models.model_session import Contexts
 from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.enabling import REPLYING, enable
 from desktop_app.ui.widgets.icons import PADDING, IconButton
 from desktop_app.ui.widgets.menus import light_only_under_pointer
 from models.errors import ZhiyinError
@@ -145,9 +146,9 @@ class ReplyWidget(MessageWidget):
         if self._others is None and len(models) > 1:
             self._others = IconButton("down", size=12)
             self._others.clicked.connect(self._show_models)
-            self._others.setEnabled(not self._busy)
             self._actions.insertWidget(self._actions.indexOf(self._again) + 1, self._others)
             self._name_others()
+            enable(self._others, {REPLYING: self._busy})
         self._refresh()
 
     def set_thought(self, seconds: float) -> None:
@@ -158,10 +159,8 @@ class ReplyWidget(MessageWidget):
     def set_busy(self, busy: bool) -> None:
         """Nothing can be asked again while a reply is written."""
         self._busy = busy
-        if self._others is not None:
-            self._others.setEnabled(not busy)
-        self._again.setEnabled(not busy)
-        self._go_on.setEnabled(not busy)
+        for button in filter(None, (self._others, self._again, self._go_on)):
+            enable(button, {REPLYING: busy})
         self.set_changeable(not busy)
         if self._failure is not None:
             self._failure.set_busy(busy)
@@ -243,7 +242,7 @@ class ReplyWidget(MessageWidget):
             self._others.setVisible(not writing and not calls and len(self._models) > 1)
         self._go_on.setVisible(self._is_last and not writing and can_go_on(message))
         self._show_unless(calls and not begun)
-        self._copy.setEnabled(self._answer.has_text)
+        enable(self._copy, {self.tr("There is no text in it."): not self._answer.has_text})
         self._facts.set_whole(self._cost())
         self._show_cited()
 
@@ -281,7 +280,7 @@ class ReplyWidget(MessageWidget):
         tokens, seconds, context = facts.get("tokens", 0), facts.get("seconds", 0), facts.get("context", 0)
         words = [self.message.model]
         if tokens and seconds:
-            words.append(self.tr("{speed} tokens/s").format(speed=number(tokens / seconds)))
+            words.append(speed(tokens / seconds))
         if tokens and context:
             used = min(100, math.ceil((facts.get("prompt_tokens", 0) + tokens) / context * 100))
             words.append(self.tr("context {percent} % full").format(percent=used))

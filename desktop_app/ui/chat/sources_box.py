@@ -13,6 +13,7 @@ from desktop_app.chat.grounding import Grounding, Quotation, cited
 from desktop_app.ui.chat.parted_text import PartedText
 from desktop_app.ui.documents.open_file import open_document
 from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.widgets.enabling import enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 
 _WIDTH = 640
@@ -134,7 +135,7 @@ class PassageDialog(FittingDialog):
         self._file = Path(part.path) if part.path else None
         if self._file is not None:
             opening = buttons.addButton(self.tr("Open the file"), QDialogButtonBox.ButtonRole.ActionRole)
-            opening.setEnabled(self._file.is_file())
+            enable(opening, {self.tr("The file is not there any more."): not self._file.is_file()})
             opening.clicked.connect(partial(open_document, self._file, part.page))
         self.set_content(page, buttons)
 

@@ -12,6 +12,7 @@ from desktop_app.ui.chat.step_values import Arguments
 from desktop_app.ui.chat.tool_words import tool_words
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.button_row import ButtonRow
+from desktop_app.ui.widgets.enabling import IS_SO, enable
 
 if TYPE_CHECKING:
     from desktop_app.assistant.approvals import Asked, Decision
@@ -74,5 +75,5 @@ class StepQuestion(QFrame):
 
     def _answer(self, decision: Decision) -> None:
         for button in self._buttons.values():
-            button.setEnabled(False)
+            enable(button, {IS_SO: True})
         self.answered.emit(decision)

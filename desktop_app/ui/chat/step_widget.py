@@ -18,7 +18,7 @@ from desktop_app.ui.chat.message_widget import MessageWidget, Versions
 from desktop_app.ui.chat.step_question import StepQuestion
 from desktop_app.ui.chat.step_values import Arguments, Figure, PlainText, TableView, is_figure
 from desktop_app.ui.chat.tool_words import tool_words
-from desktop_app.ui.i18n.formats import number
+from desktop_app.ui.i18n.formats import number, unbroken
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.elided_label import ElidedLabel
 from desktop_app.ui.widgets.icons import PADDING
@@ -118,7 +118,9 @@ class StepWidget(MessageWidget):
 
     def _state_words(self) -> str:
         seconds = self.message.facts.get("seconds")
-        took = self.tr("{seconds} s").format(seconds=number(seconds)) if isinstance(seconds, int | float) else ""
+        took = (
+            unbroken(self.tr("{seconds} s").format(seconds=number(seconds))) if isinstance(seconds, int | float) else ""
+        )
         words = {
             "streaming": self.tr("at work…") if self._question is None else self.tr("asks you"),
             "failed": self.tr("failed"),

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.ui.controllers.transfer import TransferController
+from desktop_app.ui.widgets.enabling import WORKING, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 
 _WIDTH = 520
@@ -115,7 +116,7 @@ class TransferDialog(FittingDialog):
 
     def _begin(self, work: Callable[[], None]) -> None:
         for part in self._parts:
-            part.button.setEnabled(False)
+            enable(part.button, {WORKING: True})
         self._said.hide()
         self._progress.setValue(0)
         self._progress.show()
@@ -123,7 +124,7 @@ class TransferDialog(FittingDialog):
 
     def _ended(self, sentence: str, well: bool) -> None:
         for part in self._parts:
-            part.button.setEnabled(True)
+            enable(part.button, {})
         self._progress.hide()
         self._said.setProperty("wrong", not well)
         self._said.setText(sentence)

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.chat.history import TRASH_DAYS, Deleted
 from desktop_app.ui.chat.chat_session import ChatSession
+from desktop_app.ui.widgets.enabling import UNCHOSEN, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 
 _DELETED = Qt.ItemDataRole.UserRole
@@ -86,8 +87,8 @@ class TrashDialog(FittingDialog):
 
     def _refresh(self) -> None:
         chosen = bool(self._list.selectedItems())
-        self._restoring.setEnabled(chosen)
-        self._forgetting.setEnabled(chosen)
+        for button in (self._restoring, self._forgetting):
+            enable(button, {UNCHOSEN: not chosen})
         if self._list.count():
             text = self.tr("Deleted chats stay here for {count} days; then they are gone for good.")
         else:

@@ -28,6 +28,7 @@ from desktop_app.library.model_names import identified
 from desktop_app.ui.bridges.collections_bridge import CollectionsBridge
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.enabling import WORKING, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.name_question import ask_name
 from models.errors import Cancelled
@@ -206,13 +207,13 @@ class CollectionsDialog(FittingDialog):
 
     def _show_chosen(self) -> None:
         chosen, busy = self._chosen(), self._bridge.busy
-        for button in (self._files, self._folder, self._look, self._remove):
-            button.setEnabled(chosen is not None and not busy)
-        self._new.setEnabled(not busy)
+        no_collection = self.tr("Make a collection first, or choose one.")
+        for button in (self._files, self._folder, self._look, self._remove, self._search_button):
+            enable(button, {WORKING: busy, no_collection: chosen is None})
+        enable(self._new, {WORKING: busy})
         self._stop.setVisible(busy)
         self._bar.setVisible(busy)
-        self._search_button.setEnabled(chosen is not None and not busy)
-        self._use.setEnabled(bool(self._found))
+        self._offer_use()
         if chosen is None:
             self._facts.setText(
                 self.tr("A collection is a named set of files and folders, whose passages answer your questions.")
@@ -273,9 +274,15 @@ class CollectionsDialog(FittingDialog):
 
     def _show_found(self, passages: list[ShownPassage]) -> None:
         self._found = passages
-        self._use.setEnabled(bool(passages))
+        self._offer_use()
         nothing = self.tr("Nothing in this collection has to do with the question.")
         self._passages.setPlainText("\n\n".join(self._written(n, p) for n, p in enumerate(passages, 1)) or nothing)
+
+    def _offer_use(self) -> None:
+        enable(
+            self._use,
+            {self.tr("Search for passages first; what is found can be put into the message."): not self._found},
+        )
 
     def _written(self, place: int, passage: ShownPassage) -> str:
         words = "–" if passage.lexical is None else number(passage.lexical, 2)

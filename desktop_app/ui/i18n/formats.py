@@ -9,21 +9,31 @@ from PySide6.QtCore import QCoreApplication, QDate, QLocale
 from desktop_app.library.installed_model import InstalledModel
 
 
+def unbroken(text: str) -> str:
+    """Return a number and its unit as one word: no line ends between them."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def speed(tokens: float) -> str:
+    """Return tokens a second with their unit."""
+    return unbroken(QCoreApplication.translate("Speeds", "{speed} tokens/s").format(speed=number(tokens)))
+
+
 def size(count: int) -> str:
     """Return bytes in decimal units, as file managers show them."""
-    return QLocale().formattedDataSize(count, 1, QLocale.DataSizeFormat.DataSizeSIFormat)
+    return unbroken(QLocale().formattedDataSize(count, 1, QLocale.DataSizeFormat.DataSizeSIFormat))
 
 
 def duration(seconds: float) -> str:
     """Return a time that work still takes, no more exactly than it is known."""
+    translate, minutes = QCoreApplication.translate, round(seconds / 60)
     if seconds < 60:
-        return QCoreApplication.translate("Times", "{count} s").format(count=max(1, round(seconds)))
-    if seconds < 3600:
-        return QCoreApplication.translate("Times", "{count} min").format(count=round(seconds / 60))
-    minutes = round(seconds / 60)
-    return QCoreApplication.translate("Times", "{hours} h {minutes} min").format(
-        hours=minutes // 60, minutes=minutes % 60
-    )
+        text = translate("Times", "{count} s").format(count=max(1, round(seconds)))
+    elif seconds < 3600:
+        text = translate("Times", "{count} min").format(count=minutes)
+    else:
+        text = translate("Times", "{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)
+    return unbroken(text)
 
 
 def model_details(model: InstalledModel) -> str:

@@ -13,6 +13,7 @@ from desktop_app.ui.i18n.window_words import WINDOW_WORDS
 from models.sentence import Sentence, SentenceFormatter
 from models.system_errors import as_zhiyin_error
 
+_BEFORE_UNIT = re.compile(r"(?<=\}) (?=(?:s|min|h|kB|MB|GB|Mbit/s)\b)")
 _COMMAND = re.compile("`([^`]+)`")
 _FULL_WIDTH = "。！？"
 CONTEXT = ""
@@ -25,7 +26,7 @@ def translated(sentence: Sentence | Exception) -> str:
     words = QCoreApplication.translate(CONTEXT, source.template)
     if words == source.template:  # there is no translation: English
         words = WINDOW_WORDS.get(words, words)
-    return _WindowFormatter().fill(without_marks(words), source.values)
+    return _WindowFormatter().fill(_BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", without_marks(words)), source.values)
 
 
 def paragraph(sentences: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from desktop_app.paths import downloads_folder
 from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.enabling import enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class AdapterDialog(FittingDialog):
         self._choose.setText(self.tr("Choose the folder of that model…"))
         merge = self._buttons.button(QDialogButtonBox.StandardButton.Ok)
         merge.setText(self.tr("Merge"))
-        merge.setEnabled(self._facts is not None)
+        enable(merge, {self.tr("Choose the model that it was trained on first."): self._facts is None})
         self._buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(self.tr("Cancel"))
         if self._facts is not None:
             steps = "\n".join(translated(step) for step in self._facts.steps)

@@ -23,6 +23,7 @@ from desktop_app.library.other_programs import FoundModel
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.widgets.breaking import breakable
+from desktop_app.ui.widgets.enabling import UNWRITTEN, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from models.errors import ZhiyinError
 
@@ -134,13 +135,17 @@ class AddDialog(FittingDialog):
         self._name.setPlaceholderText(self.tr("owner/name or address"))
         self._name.setAccessibleName(self.tr("owner/name or address"))
         self._look.setText(self.tr("Look"))
+        self._offer_look()
         self._buttons.button(QDialogButtonBox.StandardButton.Cancel).setText(self.tr("Cancel"))
 
     def _name_changed(self, text: str) -> None:
         self._wrong.hide()
         self.fit()
-        self._look.setEnabled(bool(text.strip()))
+        self._offer_look()
         self._look.setDefault(bool(text.strip()))
+
+    def _offer_look(self) -> None:
+        enable(self._look, {UNWRITTEN: not self._name.text().strip()})
 
     def _take_name(self) -> None:
         try:

@@ -62,6 +62,7 @@ class CalibrationChoice(QWidget):
         model = self._ways.model()
         assert isinstance(model, QStandardItemModel)  # noqa: S101 - a combo box makes one
         model.item(_NONE).setEnabled(not required)
+        model.item(_NONE).setToolTip(self.tr("A mixture by measurement needs a text.") if required else "")
         way = _BUILT_IN if required and self._last == _NONE else self._last
         self._ways.setCurrentIndex(way)
         self._retranslate()

@@ -21,6 +21,7 @@ from desktop_app.ui.models.catalogue_list import CatalogueList, Row
 from desktop_app.ui.models.hub_results import HubResults
 from desktop_app.ui.shortcuts import SHORTCUTS
 from desktop_app.ui.widgets.centred import centre
+from desktop_app.ui.widgets.enabling import enable
 from desktop_app.ui.widgets.icons import IconButton
 
 _WIDEST = 860
@@ -207,7 +208,7 @@ class CataloguePage(QWidget):
         rows = self._rows()
         if self._overview is not None:
             planned = any(offer.plan is not None for offer in self._overview.offers)
-            self._fitting.setEnabled(planned)
+            enable(self._fitting, {self.tr("It is not known yet what fits."): not planned})
             self._note.setText(self._words(planned=planned))
             self._empty.setText(self._words_for_nothing())
         self._show_hosts()

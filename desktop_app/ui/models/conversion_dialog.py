@@ -49,6 +49,7 @@ from desktop_app.ui.models.model_details import ModelDetails
 from desktop_app.ui.models.way_choice import WayChoice
 from desktop_app.ui.widgets import theme
 from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.enabling import READING, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.icons import icon
 from desktop_app.ui.widgets.restyling import restyle
@@ -426,7 +427,7 @@ class ConversionDialog(FittingDialog):
         target = self._target_of(facts, quant) if facts is not None else None
         self._target.set_whole(self.tr("Saved as {path}").format(path=target) if target is not None else "")
         self._target.setVisible(target is not None)
-        self._ok.setEnabled(ready and enough)
+        enable(self._ok, {READING: not ready, needed: not enough})
         self._ok.setVisible(not self._failure)
 
     def _reasons(self, quant: str) -> str:

@@ -23,6 +23,7 @@ from desktop_app.ui.bridges.conversion_bridge import ConversionBridge
 from desktop_app.ui.i18n.formats import duration, number, size
 from desktop_app.ui.i18n.sentences import paragraph, translated
 from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.enabling import STOPPING, enable
 from desktop_app.ui.widgets.icons import IconButton
 from desktop_app.ui.widgets.restyling import restyle
 
@@ -134,7 +135,7 @@ class ConversionCard(QFrame):
     def show_order(self, *, up: bool, down: bool) -> None:
         """Offer to let the job come earlier or later, where that is possible."""
         for button, possible in ((self._up, up), (self._down, down)):
-            button.setEnabled(possible)
+            enable(button, {self.tr("Nothing waits there."): not possible})
             button.setVisible(up or down)
 
     def refresh(self) -> None:
@@ -152,7 +153,7 @@ class ConversionCard(QFrame):
         self._settings.setText(self.tr("Settings"))
         self._close.set_words(self.tr("Close"))
         self._stop.setVisible(not job.is_over)
-        self._stop.setEnabled(job.state != "stopping")
+        enable(self._stop, {STOPPING: job.state == "stopping"})
         self._chat.setVisible(job.state == "done")
         self._again.setVisible(job.state == "failed")
         self._settings.setVisible(

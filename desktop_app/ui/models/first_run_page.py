@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from desktop_app.library.catalogue import CatalogueOffer
 from desktop_app.library.first_run import FirstRun, Suggestion
 from desktop_app.system.hardware import Hardware
-from desktop_app.ui.i18n.formats import duration, number, size
+from desktop_app.ui.i18n.formats import duration, number, size, unbroken
 from desktop_app.ui.i18n.sentences import paragraph
 from desktop_app.ui.i18n.translate import to_translate
 from desktop_app.ui.models.catalogue_labels import everything
@@ -119,7 +119,7 @@ class FirstRunPage(CentredPage):
         """Say what the numbers above are counted with."""
         if not first_run.suggestions:
             return self.tr("No model fits this computer now; close other programs, or choose a smaller context.")
-        rate = self.tr("{count} Mbit/s").format(count=number(first_run.rate / _MEGABIT, 0))
+        rate = unbroken(self.tr("{count} Mbit/s").format(count=number(first_run.rate / _MEGABIT, 0)))
         times = (
             self.tr("Times at the rate of your last download ({rate}).")
             if first_run.rate_measured

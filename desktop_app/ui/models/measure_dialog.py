@@ -28,6 +28,7 @@ from desktop_app.ui.i18n.formats import model_details, number
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.models.model_session import ModelSession
 from desktop_app.ui.widgets.elided_label import ElidedLabel
+from desktop_app.ui.widgets.enabling import STOPPING, WORKING, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.restyling import restyle
 
@@ -135,7 +136,7 @@ class MeasureDialog(FittingDialog):
     def _act(self) -> None:
         if self._bridge.current is not None:
             self._bridge.stop()
-            self._measure.setEnabled(False)
+            enable(self._measure, {STOPPING: True})
         else:
             self._error = None
             self._bridge.measure(self._model, self._originals.currentData())
@@ -187,10 +188,18 @@ class MeasureDialog(FittingDialog):
         self._figures.setText(self._figure_words(kept) if kept else "")
         self._figures.setVisible(kept is not None)
         for widget in (self._label, self._originals, self._file, self._folder):
-            widget.setEnabled(job is None)
+            enable(widget, {WORKING: job is not None})
         self._measure.setText(self.tr("Stop") if mine else self.tr("Measure"))
         stopping = job is not None and job.stop.is_set()
-        self._measure.setEnabled((mine and not stopping) or (job is None and self._originals.currentIndex() >= 0))
+        no_original = self.tr("Choose its original first.")
+        enable(
+            self._measure,
+            {
+                STOPPING: mine and stopping,
+                WORKING: job is not None and not mine,
+                no_original: job is None and self._originals.currentIndex() < 0,
+            },
+        )
         self._bar.setVisible(mine)
         self._unload.setVisible(self._can_unload())
         words = self._state_words()

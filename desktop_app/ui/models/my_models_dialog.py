@@ -27,6 +27,7 @@ from desktop_app.library.starter import STARTER_ORIGIN
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
+from desktop_app.ui.widgets.enabling import READING, UNCHOSEN, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.name_question import ask_name
 
@@ -156,25 +157,20 @@ class MyModelsDialog(FittingDialog):
         model, facts = self._model, self._facts
         in_use = model is not None and self._services.models.state.model == model
         known = model is not None and facts is not None
-        for button in (self._folder, self._verify, self._export):
-            button.setEnabled(known)
-        self._own.setEnabled(model is not None)
-        self._rename.setEnabled(facts is not None and not facts.model.starter and not in_use)
-        self._unload.setEnabled(in_use)
-        self._remove.setEnabled(model is not None and not model.starter)
-        self._say_why_not(model, in_use=in_use)
+        self._offer(model, known=known, in_use=in_use)
         self._words.setText("" if facts is None else "\n".join(self._lines(facts)))
         self.fit()
 
-    def _say_why_not(self, model: InstalledModel | None, *, in_use: bool) -> None:
-        """Give the buttons that are not enabled their reason."""
-        starter = model is not None and model.starter
+    def _offer(self, model: InstalledModel | None, *, known: bool, in_use: bool) -> None:
+        none, starter = model is None, model is not None and model.starter
         comes_with = self.tr("This model comes with Zhiyin: it keeps its name and stays.")
-        self._rename.setToolTip(
-            comes_with if starter else self.tr("This model is in use; unload it first.") if in_use else ""
-        )
-        self._remove.setToolTip(comes_with if starter else "")
-        self._unload.setToolTip("" if in_use or model is None else self.tr("This model is not loaded."))
+        for button in (self._folder, self._verify, self._export):
+            enable(button, {UNCHOSEN: none, READING: not known})
+        enable(self._own, {UNCHOSEN: none})
+        used = self.tr("This model is in use; unload it first.")
+        enable(self._rename, {UNCHOSEN: none, comes_with: starter, used: in_use, READING: not known})
+        enable(self._unload, {UNCHOSEN: none, self.tr("This model is not loaded."): not in_use})
+        enable(self._remove, {UNCHOSEN: none, comes_with: starter})
 
     def _lines(self, facts: ModelFacts) -> list[str]:
         model = facts.model

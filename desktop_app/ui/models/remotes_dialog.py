@@ -20,6 +20,7 @@ from desktop_app.remote.addresses import Remote
 from desktop_app.ui.bridges.remotes_bridge import RemotesBridge
 from desktop_app.ui.i18n.formats import number
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.enabling import UNCHOSEN, UNWRITTEN, WORKING, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 
 _LIST_HEIGHT = 120
@@ -132,11 +133,11 @@ class RemotesDialog(FittingDialog):
         self._show_buttons()
 
     def _show_buttons(self) -> None:
-        chosen = self._chosen() is not None and not self._busy
+        chosen = self._chosen() is not None
         for button in (self._again, self._remove):
             button.setVisible(bool(self._remotes))
-            button.setEnabled(chosen)
-        self._add.setEnabled(bool(self._address.text().strip()) and not self._busy)
+            enable(button, {WORKING: self._busy, UNCHOSEN: not chosen})
+        enable(self._add, {WORKING: self._busy, UNWRITTEN: not self._address.text().strip()})
 
     def _chosen(self) -> Remote | None:
         row = self._list.currentRow()

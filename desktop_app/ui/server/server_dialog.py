@@ -27,6 +27,7 @@ from desktop_app.settings import RANGES
 from desktop_app.ui.bridges.server_bridge import ServerBridge
 from desktop_app.ui.i18n.formats import duration, number
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.enabling import enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from desktop_app.ui.widgets.spin_boxes import indent
 
@@ -135,11 +136,11 @@ class ServerDialog(FittingDialog):
         if server.is_on:
             self._failure.hide()
         self._switch.setText(self.tr("Stop the server") if server.is_on else self.tr("Start the server"))
-        self._port.setEnabled(not server.is_on)
-        self._network.setEnabled(not server.is_on)
+        for widget in (self._port, self._network):
+            enable(widget, {self.tr("Stop the server to change this."): server.is_on})
         self._address.setText("" if ready is None else f"{ready.address}/v1")
         self._address.setPlaceholderText(self.tr("Starting …") if server.is_on else self.tr("It does not run"))
-        self._copy_address.setEnabled(ready is not None)
+        enable(self._copy_address, {self.tr("It does not run"): ready is None})
         self._key.setText("" if ready is None else ready.key)
         self._form.setRowVisible(self._key_words, ready is not None and bool(ready.key))
         self._requests.setText(self.tr("Last requests") if server.last else self.tr("Nobody has asked yet."))

@@ -23,6 +23,7 @@ from desktop_app.engine.parts.store import AUTOMATIC, PROCESSOR, Part
 from desktop_app.ui.bridges.engine_parts_bridge import EnginePartsBridge
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.enabling import UNCHOSEN, WORKING, enable
 from models.errors import ZhiyinError, error_from_data
 
 _NAMES = {"vulkan": "Vulkan", "cuda": "CUDA", "metal": "Metal"}
@@ -177,8 +178,10 @@ class EnginePage(QWidget):
     def _enable(self) -> None:
         idle, part = not self._bridge.busy, self._current()
         for widget in (self._mode, self._add, self._back):
-            widget.setEnabled(idle)
-        self._remove.setEnabled(idle and part is not None and not part.bundled)
+            enable(widget, {WORKING: not idle})
+        comes_with = self.tr("This part comes with Zhiyin.")
+        is_bundled = part is not None and part.bundled
+        enable(self._remove, {WORKING: not idle, UNCHOSEN: part is None, comes_with: is_bundled})
 
     def _choose_file(self) -> None:
         dialog = QFileDialog(self.window(), self.tr("Add an engine part"))

@@ -15,6 +15,7 @@ from desktop_app.ui.bridges.tokens_bridge import TokensBridge
 from desktop_app.ui.i18n.sentences import translated, without_marks
 from desktop_app.ui.models.download_limits import limit_words, limits
 from desktop_app.ui.settings.section import Section, name_values
+from desktop_app.ui.widgets.enabling import enable
 from models.errors import ZhiyinError
 
 
@@ -157,7 +158,8 @@ class NetworkSection(Section):
         self._keep_token()
         self._where = endpoint = self._settings.endpoint
         self._show_kept(KeptToken())
-        self._token.setEnabled(not endpoint or bool(origin(endpoint)))
+        is_none = bool(endpoint) and not origin(endpoint)
+        enable(self._token, {self.tr("The address above is none, so that no token can belong to it."): is_none})
         self._tokens.find(endpoint, self, lambda kept: self._found(endpoint, kept))
 
     def _found(self, endpoint: str, kept: KeptToken) -> None:

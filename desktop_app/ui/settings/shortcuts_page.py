@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGridLayout, QKeySequenceEdit, QLabel, QWidget
 from desktop_app.settings import Settings
 from desktop_app.ui.settings.section import Section
 from desktop_app.ui.shortcuts import ACTIONS, SHORTCUTS
+from desktop_app.ui.widgets.enabling import enable
 from desktop_app.ui.widgets.icons import IconButton
 
 _FIELD = 150
@@ -68,7 +69,7 @@ class KeysPage(Section):
             field.blockSignals(True)
             field.setKeySequence(QKeySequence(keys[0] if keys else ""))
             field.blockSignals(False)
-            self._resets[name].setEnabled(name in self._settings.shortcuts)
+            enable(self._resets[name], {self.tr("It has its usual keys."): name not in self._settings.shortcuts})
 
     def _choose(self, name: str, sequence: QKeySequence) -> None:
         keys = sequence.toString(QKeySequence.SequenceFormat.PortableText)

@@ -80,7 +80,8 @@ def test_every_model_says_what_it_would_be_here(person: Person) -> None:
     assert small.nature == "4B · 中文, English · context 40,960 · 2025 · Apache-2.0"
     assert (
         small.cost
-        == "Q4_K_M · about 11 tokens a second · 8.0 GB to download (2.5 GB if its publisher has it ready-made) · 2.5 GB on disk"
+        == "Q4_K_M · about 11 tokens a second · 8.0\u00a0GB to download (2.5\u00a0GB if its publisher has it "
+        "ready-made) · 2.5\u00a0GB on disk"
     )
     large = row_of(person, "Qwen3-32B")
     assert words_of(large).badge == "too large"
@@ -146,7 +147,10 @@ def test_it_speaks_chinese_and_fits_a_small_window(person: Person) -> None:
     run_events(50)
     first = words_of(row_of(person, "Qwen3-4B"))
     assert first.purpose == "可思考可直答的对话与工具调用，支持百余种语言。"
-    assert first.cost == "Q4_K_M · 约每秒 11 个词元 · 下载 8.0 GB（若发布者有现成文件则为 2.5 GB） · 占用磁盘 2.5 GB"
+    assert (
+        first.cost
+        == "Q4_K_M · 约每秒 11 个词元 · 下载 8.0\u00a0GB（若发布者有现成文件则为 2.5\u00a0GB） · 占用磁盘 2.5\u00a0GB"
+    )
     assert (first.badge, first.button) == ("放得下", "获取")
     shown = person.find(CatalogueList)
     place = shown.visualRect(shown.model().index(0, 0))
@@ -166,7 +170,7 @@ def test_a_full_disk_is_told_before(person: Person, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("desktop_app.paths.shutil.disk_usage", lambda _: usage._replace(free=10 * GB))
     person.services.catalogue.refresh()
     person.wait(
-        lambda: words_of(row_of(person, "Qwen3-4B")).warning.startswith("Download and result take 10.5 GB of disk")
+        lambda: words_of(row_of(person, "Qwen3-4B")).warning.startswith("Download and result take 10.5\u00a0GB of disk")
     )
     assert words_of(row_of(person, "Qwen3-0.6B")).warning == ""
 
@@ -221,7 +225,7 @@ def test_what_the_disk_has_no_room_for_does_not_fit(person: Person, monkeypatch:
     assert words_of(tight).badge == "fits ready-made"
     assert (
         words_of(tight).warning
-        == "Download and result take 10.5 GB of disk, 3.0 GB are free: fits only ready-made, or "
+        == "Download and result take 10.5\u00a0GB of disk, 3.0\u00a0GB are free: fits only ready-made, or "
         "converted file by file"
     )
     assert (words_of(full).badge, full.offer.fits) == ("disk too full", True)

@@ -148,7 +148,7 @@ def test_a_retry_says_why_and_when(open_window: OpenWindow, server: HubServer) -
     person.window.open_downloads()
     job = person.services.conversions.start("tiny/Made", "Q8_0")
     card = card_of(person, job)
-    person.wait(lambda: "The server asked to wait 30 s: trying again at " in card._words.text())
+    person.wait(lambda: "The server asked to wait 30\u00a0s: trying again at " in card._words.text())
     person.services.conversions.cancel(job)
     person.wait(lambda: job.is_over)
 

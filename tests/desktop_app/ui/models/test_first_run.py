@@ -46,7 +46,7 @@ def test_a_newcomer_gets_a_model_with_one_click_or_begins_at_once(newcomer: Pers
     said = newcomer.sentences(page(newcomer))
     assert found.hardware.processor in said and "of memory" in said and "free on the disk" in said
     assert "Best for Chinese · Qwen3.5-2B" in said and "Best for English" in said and "Smallest" in said
-    assert "to download, about 10 min" in said and "tokens a second" in said and "50 Mbit/s" in said
+    assert "to download, about 10\u00a0min" in said and "tokens a second" in said and "50\u00a0Mbit/s" in said
     assert "knows English only" in said
     newcomer.click("Get", page(newcomer))
     [job] = newcomer.services.conversions.jobs
@@ -57,7 +57,7 @@ def test_a_newcomer_gets_a_model_with_one_click_or_begins_at_once(newcomer: Pers
     faster = first_run(found.hardware, Overview(offers(laptop(16))), 10 * USUAL_RATE)
     page(newcomer).show_found(faster, has_starter=True)
     said = newcomer.sentences(page(newcomer))
-    assert "last download (500 Mbit/s)" in said and "about 1 min" in said
+    assert "last download (500\u00a0Mbit/s)" in said and "about 1\u00a0min" in said
     page(newcomer).show_found(replace(found, suggestions=()), has_starter=False)
     assert "No model fits" in newcomer.sentences(page(newcomer))
     shown = [button.text() for button in page(newcomer).findChildren(QPushButton) if button.isVisible()]

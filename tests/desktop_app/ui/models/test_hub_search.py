@@ -104,7 +104,7 @@ def test_a_ready_made_file_and_converting_here_are_both_offered(
         return dialog, [button for button in dialog.findChildren(QRadioButton) if button.isVisible()]
 
     dialog, [ready, convert] = opened()
-    assert ready.text() == "Ready-made by org: 70.0 kB to download (Q8_0)"
+    assert ready.text() == "Ready-made by org: 70.0\u00a0kB to download (Q8_0)"
     assert ready.isChecked(), "the publisher's own file of the planned quantization"
     assert convert.text().startswith("Convert here: ")
     offers = dialog.findChild(QTreeWidget)

@@ -20,7 +20,7 @@ def test_what_was_left_goes_on_or_is_removed(open_window: OpenWindow) -> None:
     person.window.open_downloads()
     shown = person.find(LeftoversList)
     person.wait(shown.isVisible)
-    assert "org/tea · 2.0 kB" in person.sentences(shown)
+    assert "org/tea · 2.0\u00a0kB" in person.sentences(shown)
     person.click("Go on", shown)
     assert [request.source for request in asked] == ["org/tea"]
     person.click("Remove…", shown)

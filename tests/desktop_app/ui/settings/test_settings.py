@@ -360,8 +360,8 @@ def test_the_offline_switch_and_the_list_of_connections(open_window: OpenWindow)
     table = person.find(QTableWidget)
     rows = [[table.item(row, column).text() for column in range(1, 4)] for row in range(table.rowCount())]
     assert rows == [
-        ["host.example:443", "0 bytes, failed", "/org/name/model.gguf"],
-        ["host.example:443", "4.1 kB", "/org/name/config.json"],
+        ["host.example:443", "0\u00a0bytes, failed", "/org/name/model.gguf"],
+        ["host.example:443", "4.1\u00a0kB", "/org/name/config.json"],
     ]
     dialog.close()
 

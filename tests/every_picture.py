@@ -62,25 +62,51 @@ def take(folder: Path, language: str, theme: str, size: str) -> None:
     from desktop_app.paths import settings_file
     from desktop_app.settings import Settings, save_settings
     from desktop_app.ui.app import create_window, make_application
-    from tests.support.window import run_events
+    from tests.support.window import run_events, run_until
 
     save_settings(Settings(language=language, theme=theme, welcomed=True), settings_file())
     store_chat(language)
-    window = create_window(make_application())
+    application = make_application()
+    window = create_window(application)
     window.resize(*SIZES[size][:2])
     window.show()
     window.activateWindow()
-    run_events(2500)
+    run_until(lambda: window.services.models.state.kind in ("ready", "failed") and window.services.chats.list.conversations)
+    application.setCursorFlashTime(0)
     target = folder / f"{language}-{theme}-{size}"
     target.mkdir(parents=True, exist_ok=True)
     for name, show in states(window):
         shown = show() or window
-        run_events(700)
+        settle(shown)
         shown.grab().save(str(target / f"{name}.png"))
         if shown is not window:
             shown.close()
             run_events(20)
     window.end()
+
+
+def settle(shown) -> None:
+    """Wait until what is shown looks the same twice, which takes long on a busy computer."""
+    from tests.support.window import run_events
+
+    before = None
+    for _ in range(40):
+        run_events(400)
+        now = shown.grab().toImage()
+        if now == before:
+            return
+        before = now
+
+
+def open_chat(window, title: str) -> None:
+    """Open a chat, and wait until its messages are built."""
+    from tests.support.window import run_until
+
+    chats, view = window.services.chats, window._pages.chat
+    window._chat_actions.open(next(chat.id for chat in chats.list.conversations if title in chat.title))
+    run_until(
+        lambda: chats.list.path and len(view.messages) == len(chats.list.path) and not view.messages[0].is_building
+    )
 
 
 def store_chat(language: str) -> None:
@@ -146,7 +172,7 @@ def states(window) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "welcome", window.new_chat
     yield "first run", lambda: first_run(window)
     for chat in services.chats.list.conversations:
-        yield f"chat {chat.title.split()[0].lower()}", lambda chat=chat: window._chat_actions.open(chat.id)
+        yield f"chat {chat.title.split()[0].lower()}", lambda chat=chat: open_chat(window, chat.title)
     yield "steps unfolded", lambda: unfold_steps(window)
     yield "step question", lambda: ask_about_step(window)
     yield "find", lambda: window._pages.finder.begin("sort")
@@ -188,10 +214,8 @@ def first_run(window) -> None:
 
 def unfold_steps(window) -> None:
     from desktop_app.ui.chat.step_widget import StepWidget
-    from tests.support.window import run_events
 
-    window._chat_actions.open(next(c.id for c in window.services.chats.list.conversations if "Steps" in c.title))
-    run_events(700)
+    open_chat(window, "Steps")
     for card in window.findChildren(StepWidget):
         card._button.setChecked(True)
     scroll_to(window.findChildren(StepWidget)[0])

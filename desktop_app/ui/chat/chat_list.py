@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDragMoveEvent,
@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.ui.focus import is_written
 from desktop_app.ui.shortcuts import SHORTCUTS
+from desktop_app.ui.widgets import look
 from desktop_app.ui.widgets.icons import IconButton
 
 CHAT = Qt.ItemDataRole.UserRole
@@ -32,6 +33,9 @@ FOLDER = Qt.ItemDataRole.UserRole + 1
 """The id of the folder that a row heads or lies in."""
 PINNED = Qt.ItemDataRole.UserRole + 2
 """The row is above all others."""
+
+_AROUND = 4
+"""The margins of a row, and what Qt rounds."""
 
 
 class ChatList(QListWidget):
@@ -186,6 +190,12 @@ class _Renaming(QStyledItemDelegate):
         self, editor: QWidget, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         editor.setGeometry(option.rect.adjusted(0, 1, 0, -1))
+
+
+def two_lines(chats: ChatList) -> QSize:
+    """Return the size of a row with two lines: Qt reckons with Latin letters and leaves out a second line below Chinese."""
+    lines = chats.fontMetrics().boundingRect(QRect(0, 0, 1000, 1000), 0, "知\n知").height()
+    return QSize(0, lines + 2 * look.current().row_padding + _AROUND)
 
 
 def heading(text: str) -> QListWidgetItem:

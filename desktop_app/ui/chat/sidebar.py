@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from desktop_app.chat.conversation import Conversation
 from desktop_app.chat.folders import Arrangement
-from desktop_app.ui.chat.chat_list import CHAT, FOLDER, PINNED, ChatList, heading
+from desktop_app.ui.chat.chat_list import CHAT, FOLDER, PINNED, ChatList, heading, two_lines
 from desktop_app.ui.chat.chat_menu import ChatMenu, FolderMenu
 from desktop_app.ui.chat.replies import Activity
 from desktop_app.ui.i18n.formats import day_group, with_keys
@@ -308,6 +308,8 @@ class Sidebar(QFrame):
         item = QListWidgetItem(f"{name}\n{hit.snippet}" if hit is not None and hit.snippet else name)
         item.setData(CHAT, row.chat)
         item.setToolTip(item.text())
+        if "\n" in item.text():
+            item.setSizeHint(two_lines(self._list))
         if hit is None:
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
         return item

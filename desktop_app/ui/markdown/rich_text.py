@@ -135,14 +135,32 @@ class RichText(QTextBrowser):
         typesetter = formula_objects().typesetter
         before, self._waiting = self._waiting, {one for one in self._waiting if typesetter.is_waiting(*one)}
         done = before - self._waiting
-        if any(typesetter.is_impossible(*one) for one in done):
-            self._draw_again()
+        if impossible := {one for one in done if typesetter.is_impossible(*one)}:
+            self._draw_again(self._blocks_with(impossible)[0])
         elif done:
-            self.document().markContentsDirty(0, self.document().characterCount())
+            self._lay_out_again(done)
 
-    def _draw_again(self) -> None:
-        blocks, self._blocks, self._starts = self._blocks, [], []
-        self.document().clear()
+    def _blocks_with(self, formulas: set[tuple[str, bool]]) -> list[int]:
+        return [
+            index
+            for index, block in enumerate(self._blocks)
+            if any((span.formula, block.kind == "formula") in formulas for span in _spans_of(block))
+        ]
+
+    def _lay_out_again(self, formulas: set[tuple[str, bool]]) -> None:
+        """Lay out the blocks alone in which these formulas are: all of a long text takes longer than a frame."""
+        places = [*self._starts, self.document().characterCount()]
+        for index in self._blocks_with(formulas):
+            self.document().markContentsDirty(places[index], places[index + 1] - places[index])
+
+    def _draw_again(self, first: int = 0) -> None:
+        """Draw the blocks anew, from one on."""
+        blocks = self._blocks
+        if first:
+            self._blocks = [*blocks[:first], _ANOTHER]
+        else:
+            self._blocks, self._starts = [], []
+            self.document().clear()
         self.set_blocks(blocks)
 
     def _describe(self) -> None:
@@ -281,6 +299,9 @@ class TableText(RichText):
         self._describe()
         self._fit()
 
+    def _lay_out_again(self, formulas: set[tuple[str, bool]]) -> None:
+        self.document().markContentsDirty(0, self.document().characterCount())
+
     def _kept_rows(self, before: Block, block: Block) -> int:
         """Return how many rows stay as they are where a table grew by its end; 0: it is drawn anew."""
         same = common_prefix(before.rows, block.rows)
@@ -316,6 +337,8 @@ def _spans_of(block: Block) -> Iterator[Span]:
             yield from cell
 
 
+_ANOTHER = Block("paragraph", (Span("\0"),))
+"""No block of a text is like it: what stands in its place is drawn anew."""
 _ALIGNMENTS = {"center": Qt.AlignmentFlag.AlignHCenter, "right": Qt.AlignmentFlag.AlignRight}
 
 

@@ -71,7 +71,9 @@ def take(folder: Path, language: str, theme: str, size: str) -> None:
     window.resize(*SIZES[size][:2])
     window.show()
     window.activateWindow()
-    run_until(lambda: window.services.models.state.kind in ("ready", "failed") and window.services.chats.list.conversations)
+    run_until(
+        lambda: window.services.models.state.kind in ("ready", "failed") and window.services.chats.list.conversations
+    )
     application.setCursorFlashTime(0)
     target = folder / f"{language}-{theme}-{size}"
     target.mkdir(parents=True, exist_ok=True)

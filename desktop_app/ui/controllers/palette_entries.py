@@ -14,6 +14,15 @@ from desktop_app.ui.shortcuts import ACTIONS, SHORTCUTS
 
 _NOT_IN_ITSELF = ("palette", "stop")
 _MOST = 60
+_THEMES = {"system": "Like the system", "light": "Light", "dark": "Dark"}
+_FIELDS: tuple[tuple[SectionName, str, tuple[str, ...]], ...] = (
+    ("general", "GeneralSection", ("Language", "Send with")),
+    ("appearance", "AppearanceSection", ("Text size", "Width of messages", "Density")),
+    ("chat", "ChatSection", ("Instructions", "Context", "Temperature", "Repeat penalty", "Seed")),
+    ("models", "ModelsSection", ("Folder of models",)),
+    ("network", "NetworkSection", ("Connections", "Workers", "Download from", "Access token", "Speed of downloads")),
+)
+"""Settings by the section that has them and the words that stand beside them there."""
 Act = Callable[[], object]
 
 
@@ -52,7 +61,7 @@ class PaletteEntries(QObject):
 
     def all(self) -> list[Entry]:
         """Return all entries, actions first."""
-        return [*self._actions(), *self._chats(), *self._models(), *self._settings()]
+        return [*self._actions(), *self._themes(), *self._chats(), *self._models(), *self._settings()]
 
     def _actions(self) -> Iterator[Entry]:
         kind = self.tr("Action")
@@ -70,5 +79,21 @@ class PaletteEntries(QObject):
             yield Entry(model.label or model.name, self.tr("Model"), partial(self._services.choose_model, model))
 
     def _settings(self) -> Iterator[Entry]:
+        kind, translate = self.tr("Settings"), QCoreApplication.translate
         for name, title in zip(SECTIONS, section_titles(), strict=True):
-            yield Entry(title, self.tr("Settings"), partial(self._open_settings, name))
+            yield Entry(title, kind, partial(self._open_settings, name))
+        for section, context, names in _FIELDS:
+            for field in names:
+                yield Entry(translate(context, field), kind, partial(self._open_settings, section))
+
+    def _themes(self) -> Iterator[Entry]:
+        words = "{setting}: {value}".format
+        title = QCoreApplication.translate("AppearanceSection", "Theme")
+        for theme, name in _THEMES.items():
+            value = QCoreApplication.translate("AppearanceSection", name)
+            yield Entry(words(setting=title, value=value), self.tr("Action"), partial(self._use_theme, theme))
+
+    def _use_theme(self, theme: str) -> None:
+        self._services.settings.theme = theme
+        self._services.apply_setting("theme")
+        self._services.save_settings()

@@ -55,6 +55,7 @@ class ChatFinder(QObject):
     def begin(self, words: str = "", message: str = "") -> None:
         """Show the bar; `message`: where some words were found already."""
         self._put()
+        self._view.setViewportMargins(0, self.bar.height() + _EDGE, 0, 0)  # it would lie on the first message
         self.bar.begin(words)
         self._first = message
         if self.bar.words:
@@ -140,5 +141,6 @@ class ChatFinder(QObject):
     def _end(self) -> None:
         self._hits, self._place = [], -1
         self._asked += 1
+        self._view.setViewportMargins(0, 0, 0, 0)
         self._mark()
         self._view.left.emit()

@@ -137,3 +137,13 @@ def test_what_all_chats_have_is_shown_with_its_surroundings_and_scrolled_to(read
     search.clear()
     assert reader.titles == ["Drinks"]
     assert chats.item(1).text() == "Drinks"
+
+
+def test_the_bar_lies_on_no_message(reader: Person) -> None:
+    """The first one cannot be scrolled out from below it."""
+    bar, view = find(reader, "Line 0."), reader.window._pages.chat
+    reader.wait(lambda: count(bar).endswith(" of 30") and len(view.messages) == 40)
+    view.verticalScrollBar().setValue(0)
+    assert view.messages[0].mapTo(view, QPoint(0, 0)).y() > bar.geometry().bottom()
+    bar.close()
+    reader.wait(lambda: view.messages[0].mapTo(view, QPoint(0, 0)).y() < bar.height())

@@ -6589,6 +6589,10 @@
         <source>Settings</source>
         <translation>設定</translation>
     </message>
+    <message>
+        <source>{setting}: {value}</source>
+        <translation>{setting}：{value}</translation>
+    </message>
 </context>
 <context>
     <name>PartedText</name>
@@ -7193,6 +7197,13 @@
     </message>
 </context>
 <context>
+    <name>Speeds</name>
+    <message>
+        <source>{speed} tokens/s</source>
+        <translation>{speed} 詞元/秒</translation>
+    </message>
+</context>
+<context>
     <name>Start</name>
     <message>
         <source>Close</source>
@@ -7758,13 +7769,6 @@
     <message>
         <source>Waits.</source>
         <translation>等待中。</translation>
-    </message>
-</context>
-<context>
-    <name>Speeds</name>
-    <message>
-        <source>{speed} tokens/s</source>
-        <translation>{speed} 詞元/秒</translation>
     </message>
 </context>
 </TS>

@@ -35,12 +35,18 @@ class Entry:
     """What it is: a chat, a model … in the user's language."""
     act: Callable[[], object]
     keys: str = ""
+    english: str = ""
+    """The same words in English, which many type in any language."""
 
 
 def matching(entries: Sequence[Entry], text: str) -> list[Entry]:
     """Return the entries that have all words of a text; those that begin with it come first."""
     words = text.lower().split()
-    matches = [entry for entry in entries if all(word in f"{entry.words} {entry.kind}".lower() for word in words)]
+    matches = [
+        entry
+        for entry in entries
+        if all(word in f"{entry.words} {entry.kind} {entry.english}".lower() for word in words)
+    ]
     return sorted(matches, key=lambda entry: not entry.words.lower().startswith(text.strip().lower()))[:_MOST]
 
 
@@ -68,7 +74,7 @@ class PaletteEntries(QObject):
         for action in ACTIONS:
             if action.name in self._acts and action.name not in _NOT_IN_ITSELF:
                 words = QCoreApplication.translate("Actions", action.words)
-                yield Entry(words, kind, self._acts[action.name], SHORTCUTS.text(action.name))
+                yield Entry(words, kind, self._acts[action.name], SHORTCUTS.text(action.name), action.words)
 
     def _chats(self) -> Iterator[Entry]:
         for chat in self._services.chats.list.conversations:
@@ -81,17 +87,19 @@ class PaletteEntries(QObject):
     def _settings(self) -> Iterator[Entry]:
         kind, translate = self.tr("Settings"), QCoreApplication.translate
         for name, title in zip(SECTIONS, section_titles(), strict=True):
-            yield Entry(title, kind, partial(self._open_settings, name))
+            yield Entry(title, kind, partial(self._open_settings, name), english=name)
         for section, context, names in _FIELDS:
             for field in names:
-                yield Entry(translate(context, field), kind, partial(self._open_settings, section))
+                yield Entry(translate(context, field), kind, partial(self._open_settings, section), english=field)
 
     def _themes(self) -> Iterator[Entry]:
-        words = "{setting}: {value}".format
+        words = self.tr("{setting}: {value}")
         title = QCoreApplication.translate("AppearanceSection", "Theme")
         for theme, name in _THEMES.items():
             value = QCoreApplication.translate("AppearanceSection", name)
-            yield Entry(words(setting=title, value=value), self.tr("Action"), partial(self._use_theme, theme))
+            english = f"Theme: {name}"
+            act = partial(self._use_theme, theme)
+            yield Entry(words.format(setting=title, value=value), self.tr("Action"), act, english=english)
 
     def _use_theme(self, theme: str) -> None:
         self._services.settings.theme = theme

@@ -9,6 +9,7 @@ import pytest
 import resources
 from desktop_app.ui.controllers.palette_entries import _FIELDS, _THEMES, PaletteEntries, matching
 from desktop_app.ui.widgets.theme import DARK, LIGHT
+from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.window import Person
 
 
@@ -35,3 +36,10 @@ def test_the_theme_and_a_setting_are_found(person: Person) -> None:
     person.wait(lambda: person.services.themes.theme == LIGHT)
     matching(entries.all(), "text size")[0].act()
     assert opened == ["appearance"]
+
+
+def test_english_words_are_found_in_any_language(open_window: OpenWindow) -> None:
+    person = open_window(language="zh_CN")
+    entries = PaletteEntries(person.services, {"new": lambda: None}, lambda _: None, lambda _: None).all()
+    assert [entry.words for entry in matching(entries, "theme dark")] == ["主题：深色"]
+    assert [entry.words for entry in matching(entries, "主题 深")] == ["主题：深色"]

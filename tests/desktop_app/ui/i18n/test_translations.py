@@ -71,7 +71,7 @@ def test_qts_own_tool_finds_every_text(tmp_path: Path) -> None:
 
 
 def test_translations_are_chinese_and_keep_the_placeholders() -> None:
-    same_in_both = {"Top-k", "Top-p", "Min-p", "{text} ({keys})"}
+    same_in_both = {"Top-k", "Top-p", "Min-p", "{text} ({keys})", "{setting}: {value}"}
     of_signs_alone = {
         ", ",
         "; ",

@@ -102,6 +102,8 @@ _OWN_PROCESSES = {
     "--try-part": "desktop_app.engine.parts.trial_process",
 }
 """What `processes.start` starts; its `main` takes the link to the process that did."""
+_WATCHED = ("--worker", "--server", "--python")
+"""Of these: what begins with `network.watch`, and what the system confines (`assistant/sandbox`); the others never connect."""
 
 
 _AFTER_THE_CALLBACK = 0.01
@@ -144,6 +146,10 @@ def _exit_code(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     code: int
     if arguments and arguments[0] in _OWN_PROCESSES:
+        if arguments[0] not in _WATCHED:
+            from desktop_app.processes.closed import forbid_connections
+
+            forbid_connections()
         code = importlib.import_module(_OWN_PROCESSES[arguments[0]]).main(int(arguments[1]))
         return code
     if arguments[:1] == ["--smoke-test"]:

@@ -1,6 +1,6 @@
 """The offline switch; `connections.py` has the list of what was connected.
 
-Each of our processes that has Python's sockets begins with `watch`. The engine has not: it imports no library for connections.
+Each of our processes that may connect begins with `watch`; the others are closed (`processes/closed.py`).
 """
 
 from __future__ import annotations

@@ -104,13 +104,19 @@ def note(contact: Contact) -> None:
     _gate.listener(contact)
 
 
+def host_of(event: str, arguments: tuple[Any, ...]) -> Any:
+    """Return the name or address that `socket.connect` or `socket.getaddrinfo` asks for; None: none on a network."""
+    if event == "socket.getaddrinfo":
+        return arguments[0]
+    connected, address = arguments
+    if connected.family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return address[0] if isinstance(address, tuple) else address
+
+
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.connect":
-        connected, address = arguments
-        if connected.family in (socket.AF_INET, socket.AF_INET6):
-            _check(address[0] if isinstance(address, tuple) else address)
-    elif event == "socket.getaddrinfo":
-        _check(arguments[0])
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        _check(host_of(event, arguments))
     elif event == "import" and arguments[0] in _FOREIGN_SOCKETS:
         raise ImportError(f"{arguments[0]} connects without Zhiyin's offline switch and list of connections")
 

@@ -11,6 +11,7 @@ import pytest
 
 from converter.hub.permission import Contact
 from desktop_app import connections as connections_module
+from desktop_app.cli import _OWN_PROCESSES, _WATCHED
 from desktop_app.connections import connections, record
 from desktop_app.network import OFFLINE, is_offline, switch
 from desktop_app.paths import network_file, settings_file
@@ -63,6 +64,19 @@ def test_whoever_has_no_permission_reaches_nobody() -> None:
     assert attempts() == ["forbidden", "forbidden", "forbidden", "tried", "tried", "forbidden"]
     switch(OFFLINE)
     assert attempts() == ["forbidden", "forbidden", "forbidden", "forbidden", "tried", "forbidden"]
+
+
+@pytest.mark.usefixtures("data_home")
+@pytest.mark.parametrize("process", sorted(set(_OWN_PROCESSES) - set(_WATCHED)))
+def test_a_process_that_never_connects_cannot(process: str, tmp_path: Path) -> None:
+    tries = TRIES.replace("from desktop_app.network import watch\nwatch()\n", "")
+    (tmp_path / "probe.py").write_text(f"def main(link):\n    exec({tries!r}, {{}})\n    return 0\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from desktop_app import cli; "
+        f"cli._OWN_PROCESSES[{process!r}] = 'probe'; cli._dispatch([{process!r}, '0'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["forbidden", "forbidden", "forbidden", "forbidden", "tried", "forbidden"]
 
 
 @pytest.mark.usefixtures("data_home")

@@ -360,7 +360,7 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config)
         for source in tensor.sources:
             stored = checkpoint.tensors.get(source.name)
             if stored is None:
-                raise _lacking(checkpoint.path, source, implied=implied)
+                raise _lacking(checkpoint, blueprint, source, implied=implied)
             if stored.shape != source.shape:
                 raise _of_other_shape(checkpoint.path, source, stored.shape, implied=implied)
             if tensor.encoding is not None and stored.dtype.name != "uint8":
@@ -372,18 +372,35 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config)
                 )
 
 
-def _lacking(path: Path, source: Source, *, implied: bool) -> BadFile:
+def _lacking(checkpoint: Checkpoint, blueprint: Blueprint, source: Source, *, implied: bool) -> BadFile:
     if implied:
         return BadFile(
             "{path} has no tensor {tensor}, without which it is not whole; download it all.",
-            path=path,
+            path=checkpoint.path,
             tensor=source.name,
+        )
+    other = _instead(checkpoint, blueprint, source.name)
+    if other is not None:
+        return BadFile(
+            "{path} has no tensor {tensor}, which its config.json calls for, but it has {other}: another program laid it out; "
+            "save it anew as the model's own code does (transformers' save_pretrained), or get the original.",
+            path=checkpoint.path,
+            tensor=source.name,
+            other=other[:100],
         )
     return BadFile(
         "{path} has no tensor {tensor}, which its config.json calls for; download it all.",
-        path=path,
+        path=checkpoint.path,
         tensor=source.name,
     )
+
+
+def _instead(checkpoint: Checkpoint, blueprint: Blueprint, name: str) -> str | None:
+    """Return a tensor that no family asks for, of the part of the model that lacks one."""
+    used = {source.name for tensor in blueprint.tensors for source in tensor.sources}
+    part = ".".join(name.split(".")[:-2]) + "."
+    others = (other for other in checkpoint.tensors if other.startswith(part) and other not in used)
+    return next((other for other in others if other.endswith("weight") or "weight." in other), None)
 
 
 def _of_other_shape(path: Path, source: Source, shape: Sequence[int], *, implied: bool) -> BadFile:

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from converter.checkpoint import Checkpoint
+from converter.checkpoint.elsewhere import without_weights
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.shards import Shards
 from converter.checkpoint.source_file import Rows
@@ -106,7 +107,7 @@ def open_weights(folder: Path, named: Path | None = None) -> Checkpoint:
         named: the file, index or one of several files that the user chose; None: what is there.
 
     Raises:
-        BadFile: there are none, a file is missing, truncated or damaged, or several sets differ.
+        BadFile: there are none that can be read, a file is missing, truncated or damaged, or several sets differ.
     """
     if named is not None:
         return _named(folder, named).open(folder)
@@ -116,9 +117,7 @@ def open_weights(folder: Path, named: Path | None = None) -> Checkpoint:
         checkpoint = _one_of(folder, sets[first])
         _compare_with_later_layouts(folder, sets[first][0], checkpoint, sets[first + 1 :])
         return checkpoint
-    if not any(folder.iterdir()):
-        raise BadFile("{path} is an empty folder; download the whole checkpoint.", path=folder)
-    raise BadFile("{path} holds no weights (*.safetensors, *.bin, *.pth); download the whole checkpoint.", path=folder)
+    raise without_weights(folder, (".safetensors", *TORCH_SUFFIXES))
 
 
 def open_weight_file(file: Path) -> Checkpoint:

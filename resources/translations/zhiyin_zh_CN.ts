@@ -2292,6 +2292,10 @@
         <translation>{path} 旁边没有签名文件（{signature}）；请把该版本的两个文件都取来。</translation>
     </message>
     <message>
+        <source>{path} has no tensor {tensor}, which its config.json calls for, but it has {other}: another program laid it out; save it anew as the model&apos;s own code does (transformers&apos; save_pretrained), or get the original.</source>
+        <translation>{path} 缺少其 config.json 所要求的张量 {tensor}，却有 {other}：它是由其他程序以另一种布局保存的；请按模型自身代码的方式重新保存（transformers 的 save_pretrained），或下载原始版本。</translation>
+    </message>
+    <message>
         <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
         <translation>{path} 没有 config.json 要求的张量 {tensor}；请下载全部文件。</translation>
     </message>
@@ -2388,6 +2392,10 @@
         <translation>{path} 里没有权重文件（*.safetensors、*.bin、*.pth）；请下载完整的模型。</translation>
     </message>
     <message>
+        <source>{path} holds no weights itself, but folders in it do: {names}; name the one that is meant.</source>
+        <translation>{path} 本身没有权重，权重在其中的文件夹里：{names}；请指明所要的那个。</translation>
+    </message>
+    <message>
         <source>{path} holds no weights; choose the file of the whole model.</source>
         <translation>{path} 中没有权重；请选择完整模型的文件。</translation>
     </message>
@@ -2422,6 +2430,14 @@
     <message>
         <source>{path} holds tensors twice, under several names; save the model by itself.</source>
         <translation>{path} 里同样的张量以几个名字出现了两次；请把模型单独保存。</translation>
+    </message>
+    <message>
+        <source>{path} holds training states of DeepSpeed ({file}) and no weights; make weights of them first (zero_to_fp32.py, which DeepSpeed puts beside them).</source>
+        <translation>{path} 中是 DeepSpeed 的训练状态（{file}），没有权重；请先用 DeepSpeed 放在旁边的 zero_to_fp32.py 生成权重。</translation>
+    </message>
+    <message>
+        <source>{path} holds weights as {program} saves them ({file}), which Zhiyin does not read; save the model as safetensors (transformers&apos; save_pretrained), or get the original repository.</source>
+        <translation>{path} 中是 {program} 格式的权重（{file}），知音无法读取；请把模型存为 safetensors（transformers 的 save_pretrained），或下载原始仓库。</translation>
     </message>
     <message>
         <source>{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and adapter_config.json, or a model that it was merged into.</source>
@@ -2782,6 +2798,10 @@
     <message>
         <source>{path} is not signed by the makers of Zhiyin; nothing of it is used.</source>
         <translation>{path} 没有知音开发者的签名；其内容一概不予采用。</translation>
+    </message>
+    <message>
+        <source>{path} is not taken for weights because of its capital letters; rename it.</source>
+        <translation>{path} 的扩展名含有大写字母，因此未被识别为权重；请重命名。</translation>
     </message>
     <message>
         <source>{path} is not there any more; put it back, or choose another model.</source>

@@ -2292,6 +2292,10 @@
         <translation>{path} 旁邊沒有簽名檔案（{signature}）；請把該版本的兩個檔案都取來。</translation>
     </message>
     <message>
+        <source>{path} has no tensor {tensor}, which its config.json calls for, but it has {other}: another program laid it out; save it anew as the model&apos;s own code does (transformers&apos; save_pretrained), or get the original.</source>
+        <translation>{path} 缺少其 config.json 所要求的張量 {tensor}，卻有 {other}：它是由其他程式以另一種版面配置儲存的；請按模型自身程式碼的方式重新儲存（transformers 的 save_pretrained），或下載原始版本。</translation>
+    </message>
+    <message>
         <source>{path} has no tensor {tensor}, which its config.json calls for; download it all.</source>
         <translation>{path} 沒有 config.json 要求的張量 {tensor}；請下載全部檔案。</translation>
     </message>
@@ -2388,6 +2392,10 @@
         <translation>{path} 裡沒有權重檔案（*.safetensors、*.bin、*.pth）；請下載完整的模型。</translation>
     </message>
     <message>
+        <source>{path} holds no weights itself, but folders in it do: {names}; name the one that is meant.</source>
+        <translation>{path} 本身沒有權重，權重在其中的資料夾裡：{names}；請指明所要的那個。</translation>
+    </message>
+    <message>
         <source>{path} holds no weights; choose the file of the whole model.</source>
         <translation>{path} 中沒有權重；請選擇完整模型的檔案。</translation>
     </message>
@@ -2422,6 +2430,14 @@
     <message>
         <source>{path} holds tensors twice, under several names; save the model by itself.</source>
         <translation>{path} 裡同樣的張量以幾個名字出現了兩次；請把模型單獨儲存。</translation>
+    </message>
+    <message>
+        <source>{path} holds training states of DeepSpeed ({file}) and no weights; make weights of them first (zero_to_fp32.py, which DeepSpeed puts beside them).</source>
+        <translation>{path} 中是 DeepSpeed 的訓練狀態（{file}），沒有權重；請先用 DeepSpeed 放在旁邊的 zero_to_fp32.py 產生權重。</translation>
+    </message>
+    <message>
+        <source>{path} holds weights as {program} saves them ({file}), which Zhiyin does not read; save the model as safetensors (transformers&apos; save_pretrained), or get the original repository.</source>
+        <translation>{path} 中是 {program} 格式的權重（{file}），知音無法讀取；請把模型存為 safetensors（transformers 的 save_pretrained），或下載原始倉庫。</translation>
     </message>
     <message>
         <source>{path} holds weights of a LoRA, which changes a model and is none; name the folder that holds it and adapter_config.json, or a model that it was merged into.</source>
@@ -2782,6 +2798,10 @@
     <message>
         <source>{path} is not signed by the makers of Zhiyin; nothing of it is used.</source>
         <translation>{path} 沒有知音開發者的簽名；其內容一概不予採用。</translation>
+    </message>
+    <message>
+        <source>{path} is not taken for weights because of its capital letters; rename it.</source>
+        <translation>{path} 的副檔名含有大寫字母，因此未被識別為權重；請重新命名。</translation>
     </message>
     <message>
         <source>{path} is not there any more; put it back, or choose another model.</source>

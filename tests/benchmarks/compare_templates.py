@@ -5,8 +5,11 @@
 Prints each chat of each template that is rendered otherwise, and why: transformers refuses it and we do not, or the other way
 round, or the texts differ. The chats are tests/data/prompts/cases.json.
 
-Meant to differ: messages without content, which fail there; calls of tools that a template shows only beside no content, or whose
-arguments it writes as Python does; system prompts that a template drops, which go into the first message here.
+Meant to differ, with what llama.cpp's 70 templates, xinference's 85 and 16 of huggingface.js and chujiezheng gave with 10 chats
+each (1,612 of 1,710 equal):
+- 60 chats whose content is null fail there, where a template adds it to a text; 15 where it adds arguments, JSON text here;
+- 9 with a system prompt are refused there, and 7 lose it without a word: it goes into the first message here;
+- 4 have a call that is shown only beside no content, and 3 arguments that are written as Python does.
 """
 
 from __future__ import annotations

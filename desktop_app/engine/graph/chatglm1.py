@@ -158,7 +158,7 @@ class ChatGLM1(WithoutSnapshots):
         self.truncate(0)
         start = _index(self._sop_id, ids)
         logits = np.empty((len(ids), self.rows), np.float32)
-        last = self._compute_prefix(ids[:start], [], lambda part: None)
+        last = self._compute_prefix(ids[:start], [], lambda part: None, every=True)
         for at in range(0, start, LOGITS_CHUNK):
             end = min(at + LOGITS_CHUNK, start)
             logits[at:end] = self._logits_of(last[at:end])
@@ -202,11 +202,13 @@ class ChatGLM1(WithoutSnapshots):
 
     # The prefix -------------------------------------------------------------------------------------------------------
 
-    def _compute_prefix(self, ids: list[int], sop: list[int], on_progress: ProgressCallback) -> np.ndarray:
+    def _compute_prefix(
+        self, ids: list[int], sop: list[int], on_progress: ProgressCallback, *, every: bool = False
+    ) -> np.ndarray:
         """Compute the keys and values of the prefix and, where it is given, of the <sop> behind it.
 
         Returns:
-            Their last hidden states, float32 [len(ids) + len(sop), hidden].
+            Their last hidden states, float32 [len(ids) + len(sop), hidden]; without `every` only that of the last one counts.
         """
         self.tokens, self._prefix = [], 0
         if not ids:
@@ -229,9 +231,13 @@ class ChatGLM1(WithoutSnapshots):
             with closing(Program(self._backends, self._lookup(count), scheduler)) as program:
                 program.run({"ids": np.array([*ids, *sop], np.int32)}, x[:count])
             for done, _ in enumerate(self._layers, 1):
-                builder = self._prefix_layer(done - 1, len(ids), count, parts, nodes)
+                if every or done < len(self._layers):
+                    builder = self._prefix_layer(done - 1, len(ids), count, parts, nodes)
+                    out = [x[part.at : part.at + part.padded] for part in parts]
+                else:
+                    builder, out = self._last_layer(count, parts, nodes), [x[count - 1 : count]]
                 with closing(Program(self._backends, builder, scheduler)) as program:
-                    program.run({"x": x, **inputs}, *(x[part.at : part.at + part.padded] for part in parts))
+                    program.run({"x": x, **inputs}, *out)
                 on_progress(done / len(self._layers))
         finally:
             scheduler.close()
@@ -244,29 +250,42 @@ class ChatGLM1(WithoutSnapshots):
         return builder
 
     def _prefix_layer(self, layer: int, prefix: int, count: int, parts: list[_Part], nodes: int) -> Builder:
-        """Return the graph of one layer: the keys and values of all parts first, which then all queries see.
+        """Return the graph of one layer: the keys and values of all parts, which then all queries see.
 
         Of `count` tokens those behind the prefix, if any, are in the last part and alone see themselves.
         """
         builder = Builder(nodes)
-        columns = parts[-1].at + parts[-1].padded
-        x = builder.input("x", Type.F32, self._hidden, columns)
-        places = self._places(builder, columns)
-        asked = []
-        for at, size, padded in parts:
-            here = _Places(
-                builder.view(places.positions, (padded,), (), 4 * at),
-                builder.view(places.blocks, (padded,), (), 4 * at),
-                builder.view(places.columns, (size,), (), 8 * at),
-            )
-            asked.append(self._ask(builder, layer, builder.columns(x, self._hidden, at, padded), here, padded, size))
-        has_sop = count > prefix
-        for part, (normed, queries) in zip(parts, asked, strict=True):
+        places, normed = self._remember_parts(builder, layer, parts)
+        queries = [
+            self._ask(builder, layer, own, _cut(builder, places, part), part.padded)
+            for part, own in zip(parts, normed, strict=True)
+        ]
+        for part, own, asked in zip(parts, normed, queries, strict=True):
             seen, mask = prefix, None
-            if has_sop and part is parts[-1]:
+            if count > prefix and part is parts[-1]:
                 seen, mask = count, builder.input("mask", Type.F16, count, part.padded)
-            builder.output(f"x_{part.at}", self._answer(builder, layer, normed, queries, part.padded, seen, mask))
+            builder.output(f"x_{part.at}", self._answer(builder, layer, own, asked, part.padded, seen, mask))
         return builder
+
+    def _last_layer(self, count: int, parts: list[_Part], nodes: int) -> Builder:
+        """Return the graph of the last layer for the last of `count` tokens, which sees all; of the others keys and values do."""
+        builder, layer = Builder(nodes), len(self._layers) - 1
+        places, normed = self._remember_parts(builder, layer, parts)
+        last = _Part(count - 1, 1, 1)
+        own = builder.columns(normed[-1], self._hidden, last.at - parts[-1].at, 1)
+        asked = self._ask(builder, layer, own, _cut(builder, places, last), 1)
+        builder.output("x", self._answer(builder, layer, own, asked, 1, count, None))
+        return builder
+
+    def _remember_parts(self, builder: Builder, layer: int, parts: list[_Part]) -> tuple[_Places, list[Tensor]]:
+        """Store the keys and values of all parts; return where their tokens are, and the layer norm of each part."""
+        columns = parts[-1].at + parts[-1].padded
+        x, places = builder.input("x", Type.F32, self._hidden, columns), self._places(builder, columns)
+        normed = []
+        for part in parts:
+            own = builder.columns(x, self._hidden, part.at, part.padded)
+            normed.append(self._remember(builder, layer, own, _cut(builder, places, part), part.padded, part.size))
+        return places, normed
 
     def _logits_of(self, x: np.ndarray) -> np.ndarray:
         """Return float32 [n, rows] of last hidden states [n, hidden]."""
@@ -303,7 +322,8 @@ class ChatGLM1(WithoutSnapshots):
         places = self._places(builder, count)
         mask = builder.input("mask", Type.F16, seen, count)
         for layer in range(len(self._layers)):
-            normed, queries = self._ask(builder, layer, x, places, count, count)
+            normed = self._remember(builder, layer, x, places, count, count)
+            queries = self._ask(builder, layer, normed, places, count)
             x = self._answer(builder, layer, normed, queries, count, seen, mask)
         if not every:
             x = builder.columns(x, self._hidden, count - 1, 1)
@@ -324,10 +344,8 @@ class ChatGLM1(WithoutSnapshots):
             builder.input("columns", Type.I64, count),
         )
 
-    def _ask(
-        self, builder: Builder, layer: int, x: Tensor, places: _Places, count: int, kept: int
-    ) -> tuple[Tensor, Tensor]:
-        """Store the first keys and values of [hidden, count]; return its layer norm and the queries [size, count, heads]."""
+    def _remember(self, builder: Builder, layer: int, x: Tensor, places: _Places, count: int, kept: int) -> Tensor:
+        """Store the first keys and values of [hidden, count]; return its layer norm."""
         part, cache = self._layers[layer], self._cache.layers[layer]
         normed = builder.norm(x, *part.attention_norm, self._epsilon)
         keys = self._rotated(builder, builder.linear(normed, *part.key), places, count)
@@ -337,8 +355,12 @@ class ChatGLM1(WithoutSnapshots):
         ):
             real = stored if kept == count else builder.columns(stored, self._hidden, 0, kept)
             builder.set_rows(target, real, places.columns)
-        queries = self._rotated(builder, builder.linear(normed, *part.query), places, count)
-        return normed, builder.permute(queries, 0, 2, 1, 3)
+        return normed
+
+    def _ask(self, builder: Builder, layer: int, normed: Tensor, places: _Places, count: int) -> Tensor:
+        """Return the queries [size, count, heads] of a layer norm."""
+        queries = self._rotated(builder, builder.linear(normed, *self._layers[layer].query), places, count)
+        return builder.permute(queries, 0, 2, 1, 3)
 
     def _answer(
         self, builder: Builder, layer: int, normed: Tensor, queries: Tensor, count: int, seen: int, mask: Tensor | None
@@ -378,6 +400,15 @@ def _parts(count: int, batch: int) -> list[_Part]:
     """Cut so many columns into parts; the last one is padded."""
     parts = [_Part(at, min(batch, count - at), min(batch, count - at)) for at in range(0, count, batch)]
     return [*parts[:-1], parts[-1]._replace(padded=-(-parts[-1].size // _TILE) * _TILE)]
+
+
+def _cut(builder: Builder, places: _Places, part: _Part) -> _Places:
+    """Return where a part's tokens are."""
+    return _Places(
+        builder.view(places.positions, (part.padded,), (), 4 * part.at),
+        builder.view(places.blocks, (part.padded,), (), 4 * part.at),
+        builder.view(places.columns, (part.size,), (), 8 * part.at),
+    )
 
 
 def _without_sop(part: _Part, prefix: int, count: int) -> np.ndarray:

@@ -142,7 +142,7 @@ def generation(
     finally:
         sampler.close()
         written.drop_unverified()
-    text.finish()
+    text.finish(cut=reason in ("cancelled", "length", "full"))
     end = time.perf_counter()
     return Reply(
         text=text.whole,
@@ -279,12 +279,12 @@ class _TextStream:
             self._send()
         return False
 
-    def finish(self) -> None:
-        """Send what was held back."""
+    def finish(self, *, cut: bool) -> None:
+        """Send what was held back; `cut`: the model did not end here."""
         self._held += self._decoder.decode(b"", final=True)
         self._flush(len(self._held))
         if self._reply is not None:
-            self.whole += self._reply.finish()
+            self.whole += self._reply.finish(cut=cut)
         if not self._sent and len(self.whole) == self._opened:  # not a word came: there is no reply
             self.whole = ""
         self._send()

@@ -51,8 +51,8 @@ class ReplyFilter(Protocol):
         """Take what the model wrote and return what can be shown."""
         ...
 
-    def finish(self) -> str:
-        """Return the rest."""
+    def finish(self, *, cut: bool = False) -> str:
+        """Return the rest; `cut`: the model did not end here."""
         ...
 
 
@@ -191,11 +191,11 @@ class ReplyReader:
         """Take what the model wrote and return what can be shown."""
         return self._new(self._through(text))
 
-    def finish(self) -> str:
-        """Return the rest."""
+    def finish(self, *, cut: bool = False) -> str:
+        """Return the rest; `cut`: the model did not end here, and half a call's beginning is no text."""
         rest = ""
         for reply_filter in self._filters:
-            rest = (reply_filter.feed(rest) if rest else "") + reply_filter.finish()
+            rest = (reply_filter.feed(rest) if rest else "") + reply_filter.finish(cut=cut)
         return self._new(rest)
 
     def _through(self, text: str) -> str:

@@ -17,7 +17,9 @@ from models.chat.calls.notation import INTERPRETERS, CallNotation, CallRead, Too
 from models.chat.reply import offered
 
 _BLOCK = re.compile(r"(?P<name>[^\n`]{1,256})\n\s*```(?:python)?[ \t]*\n(?P<code>.*?)\n?```", re.DOTALL)
-_INTERPRETER = "interpreter"
+_WORD = re.compile(r"[A-Za-z_][\w.\-]{0,63}\Z")
+_INTERPRETER, _CALL = "interpreter", "tool_call("
+_NO_BLOCK = "After the name of the tool a block of Python is needed, ```python with tool_call(key=value) in it."
 _LONGEST = 256 * 1024
 
 
@@ -25,19 +27,28 @@ def _begins(answer: str, tools: Tools) -> bool | None:
     """Tell whether an answer's first line is the name of a tool, and a block follows."""
     name, newline, rest = answer[:_LONGEST].partition("\n")
     names = {*offered(tools), *((_INTERPRETER,) if offered(tools) & set(INTERPRETERS) else ())}
+    name, rest = name.strip(), rest.lstrip()
     if not newline:
-        return None if any(known.startswith(name.strip()) for known in names) else False
-    if name.strip() not in names:
-        return False
-    rest = rest.lstrip()
-    return True if rest.startswith("```") else None if "```".startswith(rest) else False
+        return None if any(known.startswith(name) for known in names) or _WORD.match(name) else False
+    if name not in names:  # a block that calls is a call all the same, of a tool that is not there
+        return _begins_block(rest, (f"```python\n{_CALL}", f"```\n{_CALL}")) if _WORD.match(name) else False
+    return _begins_block(rest, ("```", _CALL, "{"))
+
+
+def _begins_block(text: str, beginnings: tuple[str, ...]) -> bool | None:
+    """Tell whether a text begins with one of these; None: it is too short."""
+    if text.startswith(beginnings):
+        return True
+    return None if any(beginning.startswith(text) for beginning in beginnings) else False
 
 
 def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     match = _BLOCK.match(text) if len(text) <= _LONGEST else None
     if match is None:
-        name = text.partition("\n")[0].strip()
-        return CallRead(len(text), (broken("The call's block of code has no end.", name),)) if final else None
+        name, _, rest = text.partition("\n")
+        has_block = rest.lstrip().startswith("```")
+        fault = "The call's block of code has no end." if has_block else _NO_BLOCK
+        return CallRead(len(text), (broken(fault, name.strip()),)) if final else None
     name, code = match["name"].strip(), match["code"]
     if name == _INTERPRETER:
         return CallRead(match.end(), (interpreter_call(code, tools),))

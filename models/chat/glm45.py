@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.chat.calls.notation import CallNotation, CallRead, Tools, broken, checked, schema_of, typed
+from models.chat.calls.json_calls import HERMES
+from models.chat.calls.notation import CallNotation, CallRead, Tools, after_space, broken, checked, schema_of, typed
 from models.chat.reply import ToolCall, called
 
-_CALL, _KEY_END, _VALUE_END = "<tool_call>", "</arg_key>", "</arg_value>"
+_CALL, _CALL_END, _KEY_END, _VALUE_END = "<tool_call>", "</tool_call>", "</arg_key>", "</arg_value>"
 _KEY, _VALUE, _END = (re.compile(rf"\s*{tag}") for tag in ("<arg_key>", "<arg_value>", "</tool_call>"))
-_TAGS = (_CALL, "</tool_call>", "<arg_key>", _KEY_END, "<arg_value>", _VALUE_END)
+_TAGS = (_CALL, _CALL_END, "<arg_key>", _KEY_END, "<arg_value>", _VALUE_END)
 _NAME = re.compile(r"[^\s<>]{1,256}\Z")
 
 
@@ -37,29 +38,50 @@ def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     """Read one call; an argument's text is what stands between its tags."""
-    name_end = text.find("<", len(_CALL))
-    name = text[len(_CALL) : name_end if name_end >= 0 else len(text)].strip()
-    if not _NAME.match(name):
-        return CallRead(len(_CALL), ()) if name or name_end >= 0 or final else None  # a text that mentions the tag
-    if name_end < 0:
-        return CallRead(len(text), (_unfinished(name),)) if final else None
+    start = after_space(text, len(_CALL))
+    if text.startswith(("{", "[", "`"), start):  # as its smaller relatives write them
+        return HERMES.read(text, tools, final)
+    name_end = text.find("<", start)
+    name = text[start : name_end if name_end >= 0 else len(text)].strip()
+    if not _NAME.match(name) or name_end < 0:
+        return _no_call(text, name, final)
     arguments, at = dict[str, Any](), name_end
     while key := _KEY.match(text, at):
         key_end = text.find(_KEY_END, key.end())
         value = _VALUE.match(text, key_end + len(_KEY_END)) if key_end >= 0 else None
         value_end = text.find(_VALUE_END, value.end()) if value else -1
         if value is None or value_end < 0:
-            return CallRead(len(text), (_unfinished(name),)) if final else None
+            return _faulty(text, at, name) if final else None
         written = text[key.end() : key_end].strip()
         arguments[written] = typed(text[value.end() : value_end], schema_of(name, tools).get(written))
         at = value_end + len(_VALUE_END)
-    if end := _END.match(text, at):
-        return CallRead(end.end(), (checked(name, arguments, tools),))
-    return CallRead(len(text), (_unfinished(name),)) if final else None
+    end = _END.match(text, at)
+    if end or text.startswith(_CALL, after_space(text, at)):  # where another one begins, the end was left out
+        return CallRead(end.end() if end else at, (checked(name, arguments, tools),))
+    return _faulty(text, at, name) if final else None
+
+
+def _no_call(text: str, name: str, final: bool) -> CallRead | None:
+    """Read what has no name of a tool: a malformed call where its end is there, else a text that mentions the tag."""
+    end, another = text.find(_CALL_END), text.find(_CALL, len(_CALL))
+    if another >= 0 and not _NAME.match(name):
+        return CallRead(len(_CALL), ())
+    if end < 0 and _NAME.match(name):
+        return CallRead(len(text), (_unfinished(name),)) if final else None
+    if end >= 0:
+        fault = "The call must begin with the name of a tool, and each argument needs its four tags."
+        return CallRead(end + len(_CALL_END), (broken(fault, name),))
+    return CallRead(len(_CALL), ()) if final else None
+
+
+def _faulty(text: str, at: int, name: str) -> CallRead:
+    """Read a call whose tags are not all there, up to its end."""
+    end = text.find(_CALL_END, at)
+    return CallRead(len(text) if end < 0 else end + len(_CALL_END), (_unfinished(name),))
 
 
 def _unfinished(name: str) -> ToolCall:
     return broken("The call is not whole: each argument needs its four tags, and the call its end.", name)
 
 
-NOTATION = CallNotation(_read, (_CALL,), marks=_TAGS)
+NOTATION = CallNotation(_read, (_CALL,), _TAGS[1:], marks=_TAGS)

@@ -21,6 +21,7 @@ from models.chat.calls.notation import (
     checked,
     interpreter_call,
     loads,
+    no_json,
 )
 from models.chat.reply import called
 
@@ -58,7 +59,7 @@ class HarmonyReply:
         """Take what the model wrote and return what can be shown."""
         return "".join(self._take(part) for part in _PARTS.split(text) if part)
 
-    def finish(self) -> str:
+    def finish(self, *, cut: bool = False) -> str:
         """Return the rest: what looked like a head and was all there is."""
         return "" if self._marked or self._head is None else self._head
 
@@ -73,7 +74,7 @@ class HarmonyReply:
             self._head = (self._head or "") + part
         elif self._head is None:
             return "" if self._hidden else part
-        elif not self._marked and not (self._head + part)[0].isspace():  # no head at all: the prompt has written it
+        elif not self._marked and not _may_be_head(self._head + part):  # no head at all: the prompt has written it
             self._head, self._answered = None, True
             return part
         else:
@@ -97,6 +98,10 @@ class HarmonyReply:
         return before + (f"{self._call_mark}to={recipient[1]}\n" if recipient else "")
 
 
+def _may_be_head(text: str) -> bool:
+    return text[0].isspace() or text.startswith("to=") or "to=".startswith(text)
+
+
 def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     """Read a call, which ends with the reply or where the next message begins."""
     head, end = _HEAD.match(text), text.find(CALL_MARK, 1)
@@ -111,7 +116,7 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     try:
         arguments = loads(content)
     except ValueError:
-        return CallRead(len(body), (broken("The call's arguments are no valid JSON.", head["name"]),))
+        return CallRead(len(body), (broken(no_json("The call", content), head["name"]),))
     return CallRead(len(body), (checked(head["name"], arguments, tools),))
 
 

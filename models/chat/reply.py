@@ -25,6 +25,9 @@ class ToolCall:
     def openai(self, number: int) -> dict[str, Any]:
         """Return it as OpenAI's API writes it, with a call's `fault` where it has one."""
         arguments = json.dumps(self.arguments, ensure_ascii=False, allow_nan=False)
+        arguments = arguments.encode(
+            "utf-8", "replace"
+        ).decode()  # halves of a character, which JSON's escapes can write
         call = {
             "id": self.id or f"call{number:05d}",
             "type": "function",
@@ -78,7 +81,7 @@ class ReplyText:
             self._held = self._held.lstrip()
         return self._take(len(self._held) - self._open_end())
 
-    def finish(self) -> str:
+    def finish(self, *, cut: bool = False) -> str:
         """Return the rest."""
         self._held = self._held.rstrip()
         return self._take(len(self._held))

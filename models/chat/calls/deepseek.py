@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from models.chat.calls.notation import CallNotation, CallRead, Tools, broken, checked, read_json
+from models.chat.calls.notation import CallNotation, CallRead, Tools, broken, checked, no_json, read_json
 from models.chat.reply import ToolCall, functions
 
 _ALL, _ALL_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
@@ -37,7 +37,7 @@ def _call(text: str, tools: Tools) -> ToolCall:
     name, body = (first, rest) if rest.lstrip()[:1] == "{" else (rest.partition("\n")[0], rest.partition("\n")[2])
     value = read_json(body.strip().removeprefix("```json").removeprefix("```"), 0)
     if value is None:
-        return broken("The call's arguments are not whole, or no valid JSON.", name.strip())
+        return broken(no_json("The call", body.strip().removeprefix("```json").removeprefix("```")), name.strip()[:100])
     return checked(name.strip(), value[0], tools)
 
 
@@ -76,4 +76,9 @@ Where:
 - `tool_call_arguments` must be valid JSON that strictly follows the tool's Parameters Schema
 - For multiple tool calls, chain them directly without separators or spaces"""
 
-DEEPSEEK = CallNotation(_read, (_ALL, *_VARIANTS, _ONE), marks=(_ALL, _ALL_END, _ONE, _ONE_END, _SEPARATOR))
+DEEPSEEK = CallNotation(
+    _read,
+    (_ALL, *_VARIANTS, _ONE),
+    (_ALL_END, _ONE_END, _SEPARATOR),
+    marks=(_ALL, _ALL_END, _ONE, _ONE_END, _SEPARATOR),
+)

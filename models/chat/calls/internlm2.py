@@ -17,6 +17,7 @@ from models.chat.calls.notation import (
     Tools,
     broken,
     interpreter_call,
+    no_json,
     read_json,
 )
 from models.chat.reply import ToolCall, called, functions
@@ -37,7 +38,7 @@ def _calls(body: str, tools: Tools) -> tuple[ToolCall, ...]:
         code = body[len(INTERPRETER) :].strip().removeprefix("```python").removeprefix("```").removesuffix("```")
         return (interpreter_call(code, tools),)
     value = read_json(body.removeprefix(PLUGIN), 0)
-    return calls_of(value[0], tools) if value else (broken("The call is not whole, or no valid JSON."),)
+    return calls_of(value[0], tools) if value else (broken(no_json("The call", body.removeprefix(PLUGIN))),)
 
 
 def with_tools(messages: Tools, tools: Tools) -> list[Mapping[str, Any]]:
@@ -81,4 +82,4 @@ _INTERPRETER_PROMPT = (
     "code, it is run, and its output is returned to you."
 )
 
-INTERNLM2 = CallNotation(_read, (START,), marks=(START, END, PLUGIN, INTERPRETER))
+INTERNLM2 = CallNotation(_read, (START,), (END, PLUGIN, INTERPRETER), marks=(START, END, PLUGIN, INTERPRETER))

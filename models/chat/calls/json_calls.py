@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from models.chat.calls.notation import CallNotation, CallRead, Tools, after_space, broken, checked, read_json
+from models.chat.calls.notation import CallNotation, CallRead, Tools, after_space, broken, checked, no_json, read_json
 from models.chat.reply import ToolCall, called, functions
 
 _ARGUMENTS = ("arguments", "parameters")
 _FENCES = ("```json", "```")
+_STRAY = (",", ";", "}", "]")
+"""What stands behind a whole value by mistake."""
 
 
 def call_of(value: Any, tools: Tools) -> ToolCall:
@@ -32,31 +34,42 @@ def call_of(value: Any, tools: Tools) -> ToolCall:
 
 def calls_of(value: Any, tools: Tools) -> tuple[ToolCall, ...]:
     """Return the calls of an object, or of a list of them."""
-    return tuple(call_of(item, tools) for item in (value if isinstance(value, list) else [value]))
+    listed = _flat(value) if isinstance(value, list) else [value]
+    return tuple(call_of(item, tools) for item in listed) or (broken("The call holds no JSON object."),)
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """Return what a list of lists holds."""
+    return [item for value in values for item in (value if isinstance(value, list) else [value])]
 
 
 def between(opening: str, closing: str, *others: str) -> CallNotation:
     """Return the notation of calls between two tags; "": the closing one may be missing; `others` open a call as well."""
     openings = (opening, *others)
     read = partial(_read, openings, closing)
-    return CallNotation(read, openings, marks=tuple(tag for tag in (*openings, closing) if tag))
+    return CallNotation(
+        read, openings, (closing,) if closing else (), marks=tuple(tag for tag in (*openings, closing) if tag)
+    )
 
 
 def _read(openings: tuple[str, ...], closing: str, text: str, tools: Tools, final: bool) -> CallRead | None:
     """Read one tag's calls; the JSON says where they end, so that a text in it may hold the closing tag."""
-    start = len(next(tag for tag in openings if text.startswith(tag)))
+    start = len(next((tag for tag in openings if text.startswith(tag)), ""))
     calls, at = _values(text, start, tools)
     rest = text[at:]
     if closing and rest.startswith(closing):
         return CallRead(at + len(closing), tuple(calls) or (broken("The call holds no JSON object."),))
     if not final and (not rest or closing.startswith(rest) or _may_go_on(rest)):
         return None
+    if calls and closing.startswith(rest or "\0"):  # the end of the reply cuts the closing tag off
+        return CallRead(len(text), tuple(calls))
     end = text.find(closing, at) if closing else -1
     if not final and closing and end < 0:
         return None
     if end < 0 and not _may_go_on(rest):  # text follows; without calls it only mentions the tag
         return CallRead(at, tuple(calls)) if calls else CallRead(start, ())
-    fault = broken("The call is not whole, or no valid JSON.", _name_in(rest if end < 0 else text[at:end], tools))
+    body = rest if end < 0 else text[at:end]
+    fault = broken(no_json("The call", body), _name_in(body, tools))
     return CallRead(len(text) if end < 0 else end + len(closing), (*calls, fault))
 
 
@@ -64,14 +77,18 @@ def _values(text: str, at: int, tools: Tools) -> tuple[list[ToolCall], int]:
     """Return the calls of the JSON values that stand behind one another, and where the text goes on."""
     calls: list[ToolCall] = []
     while True:
-        at = after_space(text, _without(text, after_space(text, at), _FENCES))
+        at = after_space(text, at)
+        if len(text) - at < len(_FENCES[0]) and _FENCES[0].startswith(text[at:]):  # half a fence
+            return calls, at
+        at = after_space(text, _without(text, at, _FENCES))
         # Another value is no call, and a text that begins with a quotation mark may end anywhere behind the closing tag.
         value = read_json(text, at) if text[at : at + 1] in ("{", "[") else None
         if value is None:
             return calls, at
         calls += calls_of(value[0], tools)
         at = _without(text, after_space(text, value[1]), _FENCES)
-        at = _without(text, after_space(text, at), (",", ";"))
+        while (further := _without(text, after_space(text, at), _STRAY)) > after_space(text, at):
+            at = further
 
 
 def _may_go_on(rest: str) -> bool:

@@ -86,5 +86,5 @@ def _whole_broken(text: str, at: int, fault: ToolCall, final: bool) -> CallRead 
     return CallRead(end + len(_END), (fault,))
 
 
-MINICPM_PYTHON = CallNotation(_read_python, (_START,), marks=(_START, _STOP))
-MINICPM_XML = CallNotation(_read_xml, ("<function name=", "<function  name="))
+MINICPM_PYTHON = CallNotation(_read_python, (_START,), (_STOP,), marks=(_START, _STOP))
+MINICPM_XML = CallNotation(_read_xml, ("<function name=", "<function  name="), (_END,))

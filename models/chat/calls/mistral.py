@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from models.chat.calls.json_calls import calls_of
-from models.chat.calls.notation import CallNotation, CallRead, Tools, after_space, broken, checked, read_json
+from models.chat.calls.notation import CallNotation, CallRead, Tools, after_space, broken, checked, no_json, read_json
 
 _CALLS, _ID, _ARGUMENTS = "[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"
 _HEAD = re.compile(r"\s*(?P<name>[\w.\-]+)\s*(?:\[CALL_ID\](?P<id>\w*))?\s*(?:\[ARGS\])?\s*(?=\{)")
@@ -25,12 +25,12 @@ def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     if value is None:
         if not final:
             return None
-        return CallRead(len(text), (broken("The call is not whole, or no valid JSON.", head["name"] if head else ""),))
+        return CallRead(len(text), (broken(no_json("The call", text, start), head["name"] if head else ""),))
     if head:
         return CallRead(value[1], (checked(head["name"], value[0], tools, head["id"]),))
     return CallRead(value[1], calls_of(value[0], tools))
 
 
-MISTRAL = CallNotation(_read, (_CALLS,), marks=(_CALLS, _ID, _ARGUMENTS))
+MISTRAL = CallNotation(_read, (_CALLS,), closings=(_ID, _ARGUMENTS), strays=("}", "]"), marks=(_CALLS, _ID, _ARGUMENTS))
 REASONING = {"[THINK]": "<think>", "[/THINK]": "</think>"}
 """The control tokens around the reasoning of Magistral and Ministral 3, and what stands for them in a reply's text."""

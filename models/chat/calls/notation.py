@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -45,7 +46,9 @@ class CallNotation:
     openings: tuple[str, ...] = ()
     """The texts with which a call begins, wherever in an answer."""
     closings: tuple[str, ...] = ()
-    """The tags that may stand behind a call without belonging to one."""
+    """The marks that are no text wherever they stand, though nothing was opened."""
+    strays: tuple[str, ...] = ()
+    """What may stand behind a call by mistake, and is text anywhere else."""
     begins: Callable[[str, Tools], bool | None] | None = None
     """Of notations without an opening: whether an answer that begins like this is a call; None: the beginning is too short."""
     in_reasoning: bool = False
@@ -56,7 +59,7 @@ class CallNotation:
 
 def broken(reason: str, name: str = "") -> ToolCall:
     """Return a call that cannot be made; the reason is for the model."""
-    return ToolCall(name, {}, fault=reason)
+    return ToolCall(name[:100].encode("utf-8", "replace").decode(), {}, fault=reason)
 
 
 def interpreter_call(code: str, tools: Tools) -> ToolCall:
@@ -72,23 +75,38 @@ def checked(name: Any, arguments: Any, tools: Tools, identifier: Any = "") -> To
         return broken("The call has no name of a tool.")
     if name not in offered(tools):
         return broken(
-            f"There is no tool named {name[:100]!r}; the tools are: {', '.join(sorted(offered(tools)))}.", name[:100]
+            f"There is no tool named {name[:100]!r}; the tools are: {', '.join(sorted(offered(tools)))}.", name
         )
-    if isinstance(arguments, str):  # JSON in a text, as OpenAI's API has it
+    if isinstance(arguments, str) and arguments.strip():  # JSON in a text, as OpenAI's API has it
         try:
             arguments = loads(arguments)
         except ValueError:
-            arguments = None
-    arguments = {} if arguments is None else arguments
+            return broken("The arguments must be a JSON object.", name)
+    arguments = arguments or {}
     if not isinstance(arguments, Mapping):
         return broken("The arguments must be a JSON object.", name)
     return ToolCall(name, arguments, identifier)
 
 
+def no_json(what: str, text: str, at: int = 0) -> str:
+    """Return what is wrong with JSON that begins at `at`, where it is not whole or none at all."""
+    start = after_space(text, at)
+    try:
+        _DECODER.raw_decode(text, start)
+        reason = "something else follows"
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg}, at character {error.pos - start + 1}"
+    except RecursionError:
+        reason = "it is nested too deep"
+    except ValueError as error:
+        reason = str(error)[:100]
+    return f"{what} is not whole, or no valid JSON: {reason}."
+
+
 def loads(text: str) -> Any:
     """Return a JSON value; raises ValueError, for NaN and Infinity too."""
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as error:
         raise ValueError(str(error)) from error
 
@@ -160,4 +178,10 @@ def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
+def _finite(text: str) -> float:
+    """Return a number; what is too large for one could not be passed on as JSON."""
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite)

@@ -9,56 +9,121 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from models.chat.calls.json_calls import calls_of
-from models.chat.calls.notation import CallNotation, CallRead, Tools, broken, checked, interpreter_call, read_json
+from models.chat.calls.notation import (
+    CallNotation,
+    CallRead,
+    Tools,
+    broken,
+    checked,
+    interpreter_call,
+    no_json,
+    read_json,
+)
 from models.chat.reply import ToolCall, offered
 
 _PYTHON = "<|python_tag|>"
-_BEGINNINGS = tuple(
-    f"{bracket}{{{kind}{key}:"
-    for bracket in ("", "[")
-    for kind in ("", '"type":"function",')
-    for key in ('"name"', '"function"')
-)
-"""Of a call, without spaces."""
+_ARGUMENTS = ("arguments", "parameters")
+_BEGINNINGS = tuple(f"{{{kind}{key}" for kind in ("", "type function,") for key in ("name", "function", *_ARGUMENTS))
+"""Of a call, with a space in place of quotation marks and colons: JSON that is none is a malformed call, not an answer."""
+_QUOTES, _SIGNS = re.compile(r"[\s\"':]+"), re.compile(r"\s*([\[\]{},])\s*")
+_FENCES = ("```json\n", "```\n")
+_STRAY = ("}", "]")
+"""What stands behind a whole call by mistake."""
 _BEGINNING = 256
 """Characters in which a call's beginning must be seen."""
-_BUILT_IN = re.compile(r"\s*(\w+)\.call\((.*)\)\s*\Z", re.DOTALL)
+_BUILT_IN = re.compile(r"\s*(\w+)\.call\((.*?)(\)?)\s*\Z", re.DOTALL)
 
 
 def _begins(answer: str, tools: Tools) -> bool | None:
-    """Tell whether an answer is JSON that names a function."""
-    start = "".join(answer[:_BEGINNING].split())
-    if any(map(start.startswith, _BEGINNINGS)):
-        return True
-    return None if any(beginning.startswith(start) for beginning in _BEGINNINGS) else False
+    """Tell whether an answer is an object, in a list or a block perhaps, whose first key is one of a call's."""
+    start = answer[:_BEGINNING]
+    if any(fence.startswith(start) for fence in _FENCES):
+        return None
+    start = start[_fence(start) :]
+    start = _SIGNS.sub(r"\1", _QUOTES.sub(" ", start)).lstrip().lstrip("[")
+    result: bool | None = False
+    for beginning in _BEGINNINGS:
+        after = start[len(beginning) : len(beginning) + 1]
+        if start.startswith(beginning) and after and not (after.isalnum() or after == "_"):
+            return True
+        if beginning.startswith(start.rstrip()):
+            result = None
+    return result
+
+
+def _fence(text: str) -> int:
+    """Return the length of the line that opens a block of code at the beginning of a text."""
+    return next((len(fence) for fence in _FENCES if text.startswith(fence)), 0)
 
 
 def _read(text: str, tools: Tools, final: bool) -> CallRead | None:
     if text.startswith(_PYTHON):  # only the end tells code from JSON
         return CallRead(len(text), (_python_call(text[len(_PYTHON) :], tools),)) if final else None
+    start = _fence(text)
+    first = read_json(text, start)
+    if first is not None and not _is_call(first[0], tools):
+        return CallRead(first[1], ())
+    calls, at = _values(text, start, tools)
+    rest = text[at:].strip()
+    if start and calls and _FENCES[1].startswith(rest[:3]):
+        if not final and len(rest) < 3:
+            return None
+        at, rest = len(text) - len(text[at:].lstrip()) + len(rest[:3]), rest[3:]
+    if calls and (final or rest[:1] not in ("", "{", ";", "<")):
+        return CallRead(at, tuple(calls))
+    return _malformed(text, at, calls, tools) if final else None
+
+
+def _values(text: str, at: int, tools: Tools) -> tuple[list[ToolCall], int]:
+    """Return the calls of the values that stand behind one another, and where the text goes on."""
     calls: list[ToolCall] = []
-    at = 0
     while (value := read_json(text, at)) is not None and isinstance(value[0], (dict, list)):
         calls += calls_of(value[0], tools)
         at = value[1]
         at = at + 1 if text[at:].lstrip()[:1] == ";" else at
-    if calls and (final or text[at:].strip()[:1] not in ("", "{", ";", "<")):
-        return CallRead(at, tuple(calls))
-    return CallRead(len(text), (broken("The call is not whole, or no valid JSON."),)) if final else None
+    return calls, at
+
+
+def _malformed(text: str, at: int, calls: list[ToolCall], tools: Tools) -> CallRead:
+    """Read what begins as a call and is no JSON; where nothing in it speaks of a tool, it is text after all."""
+    named = next((name for name in sorted(offered(tools), key=len, reverse=True) if name in text[at:]), "")
+    if not named and "name" not in text[at:]:
+        return CallRead(len(text), tuple(calls))
+    return CallRead(len(text), (*calls, broken(no_json("The call", text, at), named)))
+
+
+def _is_call(value: Any, tools: Tools) -> bool:
+    """Tell whether JSON is meant as a call: it names a tool, or something with arguments."""
+    if isinstance(value, list):
+        return any(_is_call(item, tools) for item in value)
+    if not isinstance(value, Mapping):
+        return False
+    inner = value.get("function")
+    name = value.get("name", inner.get("name") if isinstance(inner, Mapping) else inner)
+    has_arguments = any(key in part for part in (value, inner) if isinstance(part, Mapping) for key in _ARGUMENTS)
+    return (
+        (isinstance(name, str) and name in offered(tools)) or ("name" in value and has_arguments) or inner is not None
+    )
 
 
 def _python_call(code: str, tools: Tools) -> ToolCall:
     """Return what follows the tag: JSON, a built-in tool's call, or code."""
     value = read_json(code, 0)
-    if value is not None and isinstance(value[0], dict) and not code[value[1] :].strip():
+    if value is not None and isinstance(value[0], (dict, list)) and not code[value[1] :].strip(" \n}];"):
         return calls_of(value[0], tools)[0]
+    if _begins(code.lstrip(), tools):
+        return broken(no_json("The call", code))
     built_in = _BUILT_IN.match(code)
-    if built_in and built_in[1] in offered(tools):
-        return checked(built_in[1], keyword_arguments(f"call({built_in[2]})"), tools)
-    return interpreter_call(code.strip(), tools)
+    if built_in is None or built_in[1] not in offered(tools):
+        return interpreter_call(code.strip(), tools)
+    arguments = keyword_arguments(f"call({built_in[2]})") if built_in[3] else None
+    if arguments is None:
+        return broken("The call must be written as NAME.call(key=value), with plain values.", built_in[1])
+    return checked(built_in[1], arguments, tools)
 
 
 def keyword_arguments(call: str) -> dict[str, Any] | None:
@@ -83,5 +148,5 @@ class _Literals(ast.NodeTransformer):
         return ast.copy_location(ast.Constant(names[node.id]), node) if node.id in names else node
 
 
-LLAMA3 = CallNotation(_read, (_PYTHON,), begins=_begins, marks=(_PYTHON,))
-GENERIC = CallNotation(_read, begins=_begins)
+LLAMA3 = CallNotation(_read, (_PYTHON,), strays=_STRAY, begins=_begins, marks=(_PYTHON,))
+GENERIC = CallNotation(_read, strays=_STRAY, begins=_begins)

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace as with_fields
 
 from desktop_app.assistant.approvals import Approvals
+from desktop_app.assistant.arguments import arguments_fault
 from desktop_app.assistant.budget import fitting, room
 from desktop_app.assistant.tool import Tool, ToolResult
 from desktop_app.chat.conversation import Message, State
@@ -215,6 +216,8 @@ class Assistant:
         """
         if call.fault or tool is None:
             return ToolResult(call.fault or f"There is no tool named {call.name!r} in this chat now.", failed=True)
+        if fault := arguments_fault(tool, call.arguments):
+            return ToolResult(fault, failed=True)
         if not self.approvals.allows(tool, call.arguments):
             return ToolResult(
                 "The user did not allow this call. Go on without it, or ask what they would like.", failed=True

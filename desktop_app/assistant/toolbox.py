@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 
 from desktop_app.assistant.mcp.configuration import Server
@@ -60,13 +61,24 @@ class Toolbox:
     own: Sequence[Tool]
     work_folder: Path
     interpreter: Interpreter | None = None
-    connections: Sequence[Connection] = ()
+    connections: list[Connection] = field(default_factory=list)
+    servers: Mapping[str, Server] = field(default_factory=dict)
+    on_failure: Callable[[ServerFailed], None] = lambda failure: None
 
     @property
     def tools(self) -> list[Tool]:
         """All tools; servers may offer other ones from one moment to the next."""
         offered = [kept(tool, self.work_folder) for connection in self.connections for tool in connection.tools]
         return without_duplicates([*self.own, *offered])
+
+    def renew(self) -> None:
+        """Connect the servers again that have ended; `on_failure` hears of each that cannot be, once."""
+        for ended in [connection for connection in self.connections if not connection.is_alive]:
+            self.connections.remove(ended)
+            try:
+                self.connections.append(Connection(ended.name, self.servers[ended.name]))
+            except ServerFailed as failure:
+                self.on_failure(failure)
 
     def close(self) -> None:
         """End the processes of tools; a work folder without a file that anybody sees is removed."""
@@ -90,12 +102,11 @@ def open_toolbox(
     """
     interpreter = Interpreter(work_folder, chosen.folders) if PYTHON in chosen.names else None
     tools = [*built_in(chosen, work_folder), *((interpreter.tool(),) if interpreter else ())]
-    connections: list[Connection] = []
-    toolbox = Toolbox(tools, work_folder, interpreter, connections)
+    toolbox = Toolbox(tools, work_folder, interpreter, servers=servers, on_failure=on_failure)
     try:
         for name, server in servers.items():
             try:
-                connections.append(Connection(name, server))
+                toolbox.connections.append(Connection(name, server))
             except ServerFailed as failure:
                 on_failure(failure)
     except BaseException:  # Ctrl+C
@@ -119,11 +130,13 @@ def built_in(chosen: Chosen, work_folder: Path) -> list[Tool]:
 
 
 def without_duplicates(tools: Sequence[Tool]) -> list[Tool]:
-    """Return tools whose names differ: a later one of a name that is taken gets its source in front."""
+    """Return tools whose names differ: a later one of a name that is taken gets its source in front, then a number behind."""
     result: dict[str, Tool] = {}
     for tool in tools:
-        name = tool.name if tool.name not in result else f"{re.sub(_ODD, '_', tool.source)}_{tool.name}"[:_LONGEST]
-        result.setdefault(name, replace(tool, name=name))
+        named = f"{re.sub(_ODD, '_', tool.source)}_{tool.name}"[:_LONGEST]
+        numbered = (f"{named}_{number}" for number in count(2))
+        name = next(name for name in chain((tool.name, named), numbered) if name not in result)
+        result[name] = replace(tool, name=name)
     return list(result.values())
 
 

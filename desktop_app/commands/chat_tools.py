@@ -79,6 +79,7 @@ class ToolChat:
         Ctrl+C stops what is under way, a running tool included.
         """
         session = self._session
+        self._toolbox.renew()
         assistant = Assistant(
             session.engine,
             session.info.context,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,7 +45,12 @@ class _Handler(BaseHTTPRequestHandler):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if "id" not in request:
             self.give(202, b"")
-        elif request["method"] == "tools/call" and self.kind in ("large", "packed", "page"):
+        elif self.kind.isdigit() or (self.kind.startswith("late ") and request["method"] == "tools/call"):
+            self.give(int(self.kind.removeprefix("late ")), b"<html>Denied</html>", content_type="text/html")
+        elif self.kind in ("away", "round"):
+            place = self.path if self.kind == "round" else "http://192.0.2.1/mcp"
+            self.give(307, b"", location=place)
+        elif request["method"] == "tools/call" and self.kind in ("large", "packed", "page", "stream", "flood"):
             with suppress(OSError):  # the client leaves
                 getattr(self, self.kind)()
         else:
@@ -86,6 +92,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def packed(self) -> None:
         self.give(200, gzip.compress(PART * 20, 1), content_encoding="gzip")
+
+    def stream(self) -> None:
+        """Send events that are none, without end."""
+        self._begin_stream()
+        while True:
+            self.wfile.write(b": still here\n\n")
+            time.sleep(0.05)
+
+    def flood(self) -> None:
+        """Send notifications without end."""
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "line"}}
+        self._begin_stream()
+        while True:
+            self.wfile.write(f"event: message\ndata: {json.dumps(note)}\n\n".encode())
+
+    def _begin_stream(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        self.close_connection = True
 
     def page(self) -> None:
         self.give(200, b"<html>", content_type="application/json")

@@ -81,9 +81,23 @@ def tools() -> Any:
         return [TOOL, TOOL | {"name": "later"}]
     if KIND == "twins":
         return [TOOL, TOOL, TOOL | {"name": "calculator"}, TOOL | {"name": "test_list_prompts"}]
+    if KIND == "names":
+        return [TOOL, *(TOOL | {"name": name} for name in ODD_NAMES)]
     return LIES if KIND == "lies" else "nonsense" if KIND == "liar" else [TOOL]
 
 
+ODD_NAMES = [
+    "\x1b[31mred",
+    "a\nb",
+    "\u202egnp",
+    "x" * 10_000,
+    "",
+    " echo ",
+    "echo<|im_end|>",
+    "echo\x00",
+    "../echo",
+    "工具",
+]
 CALLS: list[str] = []
 
 
@@ -93,7 +107,7 @@ def change(_: str) -> None:
 
 
 def chatter(_: str) -> None:
-    for number in range(20_000):
+    for number in range(1_000):
         send({"method": "notifications/message", "params": {"level": "info", "data": f"line {number}"}})
 
 
@@ -116,6 +130,27 @@ def dig(_: str) -> None:
     sys.stdout.write('{"jsonrpc": "2.0", "id": 1, "result": ' + "[" * 500_000 + "]" * 500_000 + "}\n")
 
 
+def drown(_: str) -> None:
+    while True:
+        send({"method": "notifications/message", "params": {"level": "info", "data": "line"}})
+
+
+def mutter(_: str) -> None:
+    """Log into the wrong stream, among the messages, and in no encoding at all."""
+    for line in (
+        b"INFO: called\n",
+        b"\xff\xfe\x00 caf\xe9\n",
+        b"\n",
+        b"{\n",
+        b"[1, 2]\n",
+        b'"text"\n',
+        b"null\n",
+        b"{}\n",
+    ):
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
 def go_mute(_: str) -> None:
     os.close(1)
     time.sleep(600)
@@ -127,6 +162,10 @@ ACTS: dict[str, Callable[[str], None]] = {
     "changes": change,
     "chatter": chatter,
     "deep": dig,
+    "drowns": drown,
+    "leaves": lambda _: len(CALLS) > 1 and os._exit(0),
+    "mutters": mutter,
+    "shuts": lambda _: os.close(0),
     "die": lambda _: os._exit(3),
     "flood": flood,
     "hang": lambda _: time.sleep(600),
@@ -148,6 +187,12 @@ TEXTS: dict[str, Callable[[], str]] = {
 }
 
 
+def answer_in_no_encoding(request: dict[str, Any]) -> None:
+    head = f'{{"jsonrpc": "2.0", "id": {request["id"]}, "result": {{"content": [{{"type": "text", "text": "caf'
+    sys.stdout.buffer.write(head.encode() + b'\xe9"}]}}\n')
+    sys.stdout.buffer.flush()
+
+
 def called(request: dict[str, Any]) -> None:
     CALLS.append(KIND)
     text = request["params"]["arguments"].get("text", "")
@@ -155,6 +200,9 @@ def called(request: dict[str, Any]) -> None:
         ACTS[KIND](text)
     if KIND in TEXTS:
         text = TEXTS[KIND]()
+    if KIND == "latin":
+        answer_in_no_encoding(request)
+        return
     answer(request, RESULTS.get(KIND, {"content": [{"type": "text", "text": text}], "isError": KIND == "error"}))
     if KIND == "twice":
         answer(request, {"content": [{"type": "text", "text": "second"}]})

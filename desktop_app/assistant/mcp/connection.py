@@ -30,10 +30,12 @@ _LOOK = 0.05
 _END = 5.0
 _SWITCH = 1.0
 """Seconds between two looks at the offline switch."""
+_WINDOW, _MOST_UNASKED = 10.0, 2_000
+"""Seconds, and how many messages that answer nothing a server may send in them."""
 _PARSE_ERROR = -32700
 _MOST_PAGES, _MOST_LISTED = 32, 1_000
 _MOST_TOOLS, _LONGEST_DESCRIPTION, _LARGEST_SCHEMA = 128, 4_000, 64 * 1024
-_NONSENSE = "its answer is not what the protocol says"
+_NONSENSE = Sentence("its answer is not what the protocol says")
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}\Z")
 
 
@@ -68,6 +70,10 @@ class Connection:
         self._loop.set_default_executor(ThreadPoolExecutor(2, initializer=permit_thread if server.url else None))
         self._closing, self._changed = asyncio.Event(), asyncio.Event()
         self._has_tools = self._nonsense = False
+        self._unasked, self._since = 0, 0.0
+        """Messages that answer nothing, and since when they are counted."""
+        self._status = 0
+        """How the server ended the last request, by HTTP's numbers."""
         self._others: list[Tool] = []
         """Stand for what the protocol has beside tools."""
         self._session: Any = None
@@ -129,7 +135,7 @@ class Connection:
         try:
             self._loop.run_until_complete(self._live(ready))
         except BaseException as error:  # whatever a transport raises at its end
-            self._fault = self._fault or _reason(error)
+            self._fault = self._fault or self._refusal() or _reason(error)
             if not ready.done():
                 ready.set_exception(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
@@ -164,11 +170,11 @@ class Connection:
             from desktop_app.assistant.mcp.stdio import process_streams
 
             log = stack.enter_context(open_log(log_name(self.name)))
-            return await stack.enter_async_context(process_streams(server, log))
+            return await stack.enter_async_context(process_streams(server, log, self._closing.set))
         from desktop_app.assistant.mcp.http import http_streams
 
         stack.enter_context(permitted())
-        return await http_streams(server, stack, CONNECT_SECONDS, CALL_SECONDS, self._end_large)
+        return await http_streams(server, stack, CONNECT_SECONDS, CALL_SECONDS, self._end_large, self._note_status)
 
     async def _watch_switch(self) -> None:
         """End the connection to another computer soon after the user wants none: an open one is asked for nothing again."""
@@ -177,12 +183,24 @@ class Connection:
             try:
                 self._refuse_offline()
             except ServerFailed:
-                self._fault = "the offline switch is on"
+                self._fault = Sentence("the offline switch is on")
                 self._closing.set()
                 return
 
+    def _note_status(self, status: int) -> None:
+        self._status = status
+
+    def _refusal(self) -> Sentence | str:
+        """Return what a server at an address meant where it did not answer as the protocol wants; "": it did."""
+        if self._status in (401, 403):
+            return Sentence(
+                "it lets nobody in without a key, HTTP {status}; put one under headers: Authorization",
+                status=self._status,
+            )
+        return Sentence("it answers with HTTP {status}", status=self._status) if self._status >= 400 else ""
+
     def _end_large(self) -> None:
-        self._fault = "it sent a message that is too large"
+        self._fault = Sentence("it sent a message that is too large")
         self._closing.set()
 
     async def _start(self) -> None:
@@ -229,12 +247,23 @@ class Connection:
 
         from desktop_app.assistant.mcp.stdio import MessageTooLarge
 
+        self._count_unasked()
         if isinstance(message, MessageTooLarge):
             self._end_large()
         elif isinstance(getattr(message, "root", message), ToolListChangedNotification):
             self._changed.set()
         elif isinstance(message, Exception):
             self._nonsense = True  # perhaps only a line for a log
+
+    def _count_unasked(self) -> None:
+        """End a server that talks without end: reading it would take a core for as long as it lives."""
+        now = time.monotonic()
+        if now - self._since > _WINDOW:
+            self._unasked, self._since = 0, now
+        self._unasked += 1
+        if self._unasked > _MOST_UNASKED:
+            self._fault = Sentence("it sent more messages than anybody reads")
+            self._closing.set()
 
     def _tool(self, described: Any) -> Tool | None:
         """Return a server's tool; None where its name is none that a model could write. What it says of itself allows nothing."""
@@ -310,18 +339,18 @@ class Connection:
             asked.close()
             raise
         future = asyncio.run_coroutine_threadsafe(asked, self._loop)
-        for _ in range(int(CALL_SECONDS / _LOOK)):
+        end = time.monotonic() + CALL_SECONDS
+        while time.monotonic() < end:
             try:
                 return future.result(_LOOK)
             except StillRunning:
                 if stop.is_set() or self._closing.is_set():
                     break
             except Exception as error:
-                if self._fault:
+                if self._fault or self._closing.is_set():
                     raise self._ended() from error
-                raise ToolFailed(
-                    "The MCP server {name} failed ({reason}).", name=self.name, reason=_reason(error)
-                ) from error
+                reason = self._refusal() or _reason(error)
+                raise ToolFailed("The MCP server {name} failed ({reason}).", name=self.name, reason=reason) from error
         future.cancel()
         if stop.is_set():
             raise ToolFailed("It was stopped.")

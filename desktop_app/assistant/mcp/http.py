@@ -17,7 +17,12 @@ _LONGER = 30.0
 
 
 async def http_streams(
-    server: Server, stack: AsyncExitStack, connect: float, call: float, on_large: Callable[[], None]
+    server: Server,
+    stack: AsyncExitStack,
+    connect: float,
+    call: float,
+    on_large: Callable[[], None],
+    on_status: Callable[[int], None],
 ) -> tuple[Any, Any]:
     """Return the streams that a session reads and writes, open until the stack is left.
 
@@ -27,9 +32,12 @@ async def http_streams(
         connect: seconds for a connection.
         call: seconds that a call waits.
         on_large: hears that the server sent more than a message may hold.
+        on_status: hears how each request to it ended, by HTTP's numbers.
     """
 
     async def bound(response: Response) -> None:
+        if response.request.method == "POST":
+            on_status(response.status_code)
         packed = response.headers.get("content-encoding", "identity") != "identity"  # it was not asked for
         if packed or not isinstance(response.stream, AsyncByteStream):
             on_large()

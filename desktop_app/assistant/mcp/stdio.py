@@ -25,6 +25,8 @@ LARGEST_MESSAGE = 8 << 20
 """Bytes of one line: more is no result that a model could read."""
 _LARGEST_LOG, _PART = 4 << 20, 64 << 10
 """Bytes of what a server says beside its messages, while it runs."""
+_LONGEST_LINE = 2_000
+"""Of a line that is no message, in the log."""
 _GRACE = 2.0
 
 
@@ -32,9 +34,34 @@ class MessageTooLarge(Exception):
     """A server sent a line that is larger than any message."""
 
 
+class _Log:
+    """What a process says beside its messages, up to a size: the rest is dropped."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, _LARGEST_LOG
+
+    def write(self, part: bytes) -> None:
+        """Write a part, as far as there is room."""
+        with suppress(OSError):
+            self._file.write(part[: max(0, self._left)])
+            if 0 <= self._left < len(part):
+                self._file.write(b"\n[... more is left out ...]\n")
+            self._file.flush()
+        self._left -= len(part)
+
+
 @asynccontextmanager
-async def process_streams(server: Server, log: BinaryIO) -> AsyncIterator[tuple[Any, Any]]:
-    """Start a server's program; yield the streams that a session reads and writes. Raises OSError."""
+async def process_streams(server: Server, log: BinaryIO, on_end: Callable[[], None]) -> AsyncIterator[tuple[Any, Any]]:
+    """Start a server's program; yield the streams that a session reads and writes.
+
+    Args:
+        server: its program.
+        log: for what it says beside its messages, in the wrong stream, too.
+        on_end: hears that it will say nothing more.
+
+    Raises:
+        OSError: it does not start.
+    """
     process = await asyncio.create_subprocess_exec(
         server.command,
         *server.args,
@@ -51,9 +78,10 @@ async def process_streams(server: Server, log: BinaryIO) -> AsyncIterator[tuple[
     writable, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_read, process, incoming)
+            notes = _Log(log)
+            tasks.start_soon(_read, process, incoming, notes, on_end)
             tasks.start_soon(_write, process, outgoing)
-            tasks.start_soon(_keep, process, log)
+            tasks.start_soon(_keep, process, notes)
             yield readable, writable
             tasks.cancel_scope.cancel()
     finally:
@@ -63,8 +91,8 @@ async def process_streams(server: Server, log: BinaryIO) -> AsyncIterator[tuple[
             stream.close()
 
 
-async def _read(process: asyncio.subprocess.Process, incoming: Any) -> None:
-    """Hand on the messages of a process until it ends; a line that is none is an error that the session tells of."""
+async def _read(process: asyncio.subprocess.Process, incoming: Any, log: _Log, on_end: Callable[[], None]) -> None:
+    """Hand on the messages of a process until it ends; a line that is none is for the log, and an error of the session."""
     pipe = cast(asyncio.StreamReader, process.stdout)
     async with incoming:
         while True:
@@ -75,28 +103,24 @@ async def _read(process: asyncio.subprocess.Process, incoming: Any) -> None:
                     await incoming.send(MessageTooLarge())
                 return
             if not line:
+                on_end()
                 return
             try:
                 message: SessionMessage | Exception = SessionMessage(
-                    types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+                    types.jsonrpc_message_adapter.validate_json(line.decode("utf-8", "replace"), by_name=False)
                 )
             except ValueError as error:
+                log.write(line[:_LONGEST_LINE])
                 message = error
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 await incoming.send(message)
 
 
-async def _keep(process: asyncio.subprocess.Process, log: BinaryIO) -> None:
-    """Write what a process says beside its messages into its log, up to a size: the rest is read and dropped."""
-    pipe, left = cast(asyncio.StreamReader, process.stderr), _LARGEST_LOG
+async def _keep(process: asyncio.subprocess.Process, log: _Log) -> None:
+    """Write what a process says beside its messages into its log."""
+    pipe = cast(asyncio.StreamReader, process.stderr)
     while part := await pipe.read(_PART):
-        with suppress(OSError):
-            log.write(part[: max(0, left)])
-            log.flush()
-            if 0 <= left < len(part):
-                log.write(b"\n[... more is left out ...]\n")
-                log.flush()
-        left -= len(part)
+        log.write(part)
 
 
 async def _write(process: asyncio.subprocess.Process, outgoing: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from desktop_app.chat.conversation import Conversation, Message, Role
+from desktop_app.chat.reasoning import split_reasoning
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_base_model, report_moved_system
 from desktop_app.chat.shortening import moved
 from desktop_app.chat.steps import is_unfinished, resumable
@@ -31,6 +32,7 @@ from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Answers, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
 from desktop_app.engine.results import ModelInfo, Reply
+from desktop_app.engine.unheld import WrongAnswer, check_answer, unheld_keywords
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import settings_file
 from desktop_app.remote.failures import RemoteFailed
@@ -176,6 +178,10 @@ def _read_schema(path: Path) -> dict[str, Any]:
         raise BadFile("{path} is not JSON ({reason}); correct it.", path=path, reason=error.reason) from error
     if not isinstance(schema, dict):
         raise BadFile('{path} must hold a JSON schema, such as {{"type": "object"}}.', path=path)
+    if words := unheld_keywords(schema):
+        say(
+            f"zhiyin: a reply cannot be held to {', '.join(words)} while it is written; the finished answer is checked for that."
+        )
     return schema
 
 
@@ -233,6 +239,8 @@ class _Chat:
             self.messages.pop()
             raise
         self.messages.append(self._message("assistant", result.text))
+        if request.schema is not None and result.reason in ("end", "stop"):
+            check_answer(request.schema, split_reasoning(result.text).answer)
         return result.reason
 
     def make_room(self, error: ZhiyinError, choose: Callable[[], str]) -> bool:
@@ -301,7 +309,7 @@ def _answer(chat: _Chat, ask: Callable[[], str], choose: Callable[[], str] | Non
     """
     try:
         ask()
-    except (EngineDied, EngineFailed, RemoteFailed) as error:
+    except (EngineDied, EngineFailed, RemoteFailed, WrongAnswer) as error:
         say(f"zhiyin: {error}")
         if error.code == "context-full" and choose is not None and chat.make_room(error, choose):
             return _answer(chat, chat.ask_again)

@@ -23,6 +23,12 @@ def converted(schema: str) -> str:
 
 
 class _Converter(SchemaConverter):  # type: ignore[misc]
+    def visit(self, schema: Any, name: str) -> Any:
+        """Return the name of a schema's rule; a number with bounds has its rule already."""
+        if isinstance(schema, Mapping) and "rule" in schema and schema.get("type") in ("integer", "number"):
+            return self._add_rule(name or "number", f"({schema['rule']}) space")
+        return super().visit(schema, name)
+
     def _build_object_rule(
         self, properties: Sequence[tuple[str, Any]], required: set[str], name: str, additional_properties: Any
     ) -> str:

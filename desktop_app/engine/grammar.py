@@ -15,6 +15,7 @@ from typing import Any
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
+from desktop_app.engine.endless import ending
 from desktop_app.engine.schemas import Schemas, unusable
 from models.chat.calls.generic import call_schema
 from models.errors import ZhiyinError
@@ -99,7 +100,10 @@ def schema_grammar(schema: Mapping[str, Any], *, lenient: bool = False) -> str:
         if len(json.dumps(schema)) > _LARGEST_SCHEMA:
             raise unusable("it is too large")
         schemas = Schemas(lenient=lenient)
-        return _gbnf(schemas.plain(schema), schemas.definitions)
+        plain, definitions = ending(schemas.plain(schema), schemas.definitions)
+        if plain is None:
+            raise unusable("it requires itself without end")
+        return _gbnf(plain, definitions)
     except RecursionError:
         raise unusable("it is too deep") from None
 

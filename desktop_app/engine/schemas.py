@@ -3,8 +3,8 @@
 The converter resolves references from the document's start alone, mixes up definitions of the same name, takes `{}` for an
 object and forgets what stands beside `anyOf`. What comes out of here has none of that: `$ref` to `#/$defs/NAME` (recursive ones
 too), `anyOf` without anything beside it, one `type` each. Every text that the result allows is allowed by the schema, but for
-keywords that no grammar holds (`not`, `uniqueItems`, bounds of numbers). Source: JSON Schema 2020-12, Core and Validation;
-references by the library `referencing`.
+keywords that no grammar holds (`unheld.py` names them). Source: JSON Schema 2020-12, Core and Validation; references by the
+library `referencing`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from desktop_app.engine.number_ranges import BOUNDS, Range, integer_rule, number_rule
 from desktop_app.engine.patterns import plain_pattern
 from models.errors import ZhiyinError
 
@@ -43,8 +44,8 @@ _MEANING = {
     "allOf",
     *(word for words in _IMPLIED.values() for word in words),
 }
-_LARGEST = ("minItems", "minLength", "minProperties")
-_SMALLEST = ("maxItems", "maxLength", "maxProperties")
+_LARGEST = ("minItems", "minLength", "minProperties", "minimum", "exclusiveMinimum")
+_SMALLEST = ("maxItems", "maxLength", "maxProperties", "maximum", "exclusiveMaximum")
 _MOST_ALTERNATIVES = 256
 
 
@@ -229,9 +230,25 @@ class Schemas:
             "object": self._object,
             "array": self._array,
             "string": self._string,
+            "integer": self._number,
+            "number": self._number,
         }
         maker = makers.get(kind)
-        return {"type": kind} if maker is None else maker(schema, resolver)
+        return {"type": kind} if maker is None else maker({**schema, "type": kind}, resolver)
+
+    def _number(self, schema: Schema, resolver: Resolver[Any]) -> Schema | None:
+        """Return a number's schema: one with bounds has the rule that holds them."""
+        kind = schema["type"]
+        if not schema.keys() & set(BOUNDS):
+            return {"type": kind}
+        try:
+            numbers = Range.of(schema)
+        except ValueError as error:
+            if self._lenient:
+                return {"type": kind}
+            raise unusable(f"a bound {error}") from error
+        rule = integer_rule(numbers) if kind == "integer" else number_rule(numbers)
+        return {"type": kind, "rule": rule} if rule else None
 
     def _object(self, schema: Schema, resolver: Resolver[Any]) -> Schema | None:
         properties = schema.get("properties", {})

@@ -148,6 +148,12 @@ def test_schema_in_the_terminal(starter_gguf: Path, tmp_path: Path) -> None:
     done = zhiyin(*said, str(schema), ZHIYIN_HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["kind"] in ("city", "village")
+    assert "cannot be held" not in done.stderr
+    schema.write_text('{"type": "integer", "minimum": 7, "maximum": 7, "not": {"const": 7}}', "utf-8")
+    done = zhiyin(*said, str(schema), ZHIYIN_HOME=str(tmp_path / "home"))
+    assert (done.returncode, done.stdout.strip()) == (1, "7")
+    assert "cannot be held to not while it is written; the finished answer is checked for that." in done.stderr
+    assert "The answer is JSON, but not what the schema asks for ($: 7 should not be valid" in done.stderr
     schema.write_text("[]", "utf-8")
     done = zhiyin(*said, str(schema), ZHIYIN_HOME=str(tmp_path / "home"))
     assert (done.returncode, done.stdout) == (1, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +11,14 @@ from typing import Any
 
 import llama_cpp.llama_cpp as llama
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from desktop_app.engine.grammar import Grammar, call_grammar, schema_grammar
+from desktop_app.engine.number_ranges import Range, integer_rule, number_rule
 from desktop_app.engine.patterns import plain_pattern
+from desktop_app.engine.unheld import WrongAnswer, check_answer, unheld_keywords
 from models.errors import ZhiyinError
 
 NODE = {
@@ -339,3 +344,158 @@ def test_a_deep_or_wide_schema_is_refused_or_held_in_time() -> None:
         "$ref": "#/$defs/d0",
     }
     assert "definition-59-" in schema_grammar(wide)
+
+
+OWN = {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}
+ENDLESS: dict[str, Any] = {
+    "itself": OWN,
+    "one that requires it": {
+        "$ref": "#/$defs/A",
+        "$defs": {
+            "A": {"type": "object", "properties": {"b": {"$ref": "#/$defs/B"}}, "required": ["b"]},
+            "B": {"type": "array", "items": {"$ref": "#/$defs/A"}, "minItems": 1},
+        },
+    },
+    "in a tuple": {"type": "array", "prefixItems": [{"type": "null"}, {"$ref": "#"}]},
+    "whichever one takes": {"anyOf": [OWN, {"type": "array", "items": {"$ref": "#"}, "minItems": 2}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_schema_that_requires_itself_without_end_is_refused(name: str) -> None:
+    with pytest.raises(
+        ZhiyinError, match=r"No reply can be held to this JSON schema \(it requires itself without end\)"
+    ):
+        schema_grammar(ENDLESS[name])
+
+
+def test_what_has_no_end_is_left_out_where_something_else_is_there(accepts: Callable[[str, Any], bool]) -> None:
+    endless = {"type": "object", "properties": {"a": {"$ref": "#/$defs/E"}}, "required": ["a"]}
+    schema = {
+        "type": "object",
+        "properties": {
+            "one": {"anyOf": [{"$ref": "#/$defs/E"}, {"type": "null"}]},
+            "two": {"$ref": "#/$defs/E"},
+            "three": {"type": "array", "items": {"$ref": "#/$defs/E"}},
+        },
+        "required": ["one"],
+        "$defs": {"E": endless},
+    }
+    grammar = schema_grammar(schema)
+    for value in ({"one": None}, {"one": None, "three": []}):
+        assert Draft202012Validator(schema).is_valid(value)
+        assert accepts(grammar, value)
+    assert not accepts(grammar, {"one": {"a": None}})
+    assert not accepts(grammar, {"one": None, "two": None})
+
+
+NUMBERS: list[tuple[dict[str, Any], list[str], list[str]]] = [
+    ({"type": "integer", "minimum": 0, "maximum": 100}, ["0", "7", "99", "100"], ["-1", "101", "1000", "007", "5.5"]),
+    ({"type": "integer", "minimum": -12, "exclusiveMaximum": 3}, ["-12", "-1", "0", "2"], ["-13", "3", "-20", "-0"]),
+    ({"type": "integer", "exclusiveMinimum": 999}, ["1000", "1234567"], ["999", "0", "-1000"]),
+    ({"type": "integer", "maximum": -5}, ["-5", "-99999"], ["-4", "0", "5"]),
+    ({"type": "integer", "minimum": 4.5, "maximum": 5.5}, ["5"], ["4", "6"]),
+    ({"type": "number", "minimum": 0, "maximum": 1}, ["0", "1", "0.5", "1.0", "0.000"], ["-0.1", "1.1", "2", "1.0001", "1e5"]),
+    ({"type": "number", "exclusiveMinimum": 0.25, "exclusiveMaximum": 1.5},
+     ["0.251", "0.3", "1", "1.49"], ["0.25", "0.2", "1.5", "0"]),
+    ({"type": "number", "minimum": -2.5}, ["-2.5", "-2.49", "0", "1234.5"], ["-2.51", "-3", "-10"]),
+    ({"minimum": 3, "maximum": 4}, ["3", "3.14", "4"], ["2.9", "5"]),
+    ({"allOf": [{"type": "integer", "minimum": 1, "maximum": 50}, {"minimum": 10, "maximum": 90}]},
+     ["10", "50"], ["9", "51", "1"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "right", "wrong"), NUMBERS, ids=str)
+def test_bounds_hold_numbers(
+    schema: dict[str, Any], right: list[str], wrong: list[str], accepts: Callable[[str, Any], bool]
+) -> None:
+    whole = {"type": "object", "properties": {"n": schema}, "required": ["n"]}
+    grammar, validator = schema_grammar(whole), Draft202012Validator(whole)
+    for text in right:
+        assert validator.is_valid({"n": json.loads(text)}), text
+        assert accepts(grammar, f'{{"n": {text}}}'.encode()), text
+    for text in wrong:
+        assert not accepts(grammar, f'{{"n": {text}}}'.encode()), text
+
+
+def test_bounds_that_leave_nothing_are_refused() -> None:
+    for schema in (
+        {"type": "integer", "minimum": 5, "maximum": 4},
+        {"type": "integer", "exclusiveMinimum": 4, "exclusiveMaximum": 5},
+        {"type": "number", "minimum": 1, "exclusiveMaximum": 1},
+    ):
+        with pytest.raises(ZhiyinError, match="it allows nothing"):
+            schema_grammar(schema)
+    for bound in ("5", True, 1e300, 1e-9):
+        with pytest.raises(ZhiyinError, match="a bound"):
+            schema_grammar({"type": "number", "minimum": bound})
+
+
+@given(
+    st.fractions(-2000, 2000, max_denominator=1).map(float) | st.integers(-200_000, 200_000).map(lambda n: n / 100),
+    st.integers(0, 300_000).map(lambda n: n / 100),
+    st.booleans(),
+    st.booleans(),
+    st.data(),
+)
+def test_rules_of_numbers_are_exact(
+    low: float, size: float, open_low: bool, open_high: bool, data: st.DataObject
+) -> None:
+    high = round(low + size, 2)
+    bounds = {
+        ("exclusiveMinimum" if open_low else "minimum"): low,
+        ("exclusiveMaximum" if open_high else "maximum"): high,
+    }
+    validator = Draft202012Validator(bounds)
+    integers, numbers = (_as_pattern(rule(Range.of(bounds))) for rule in (integer_rule, number_rule))
+    near = data.draw(st.sampled_from([low, high, 0.0, (low + high) / 2]))
+    value = near + data.draw(st.sampled_from([0, 1, -1, 0.1, -0.1, 0.01, -0.01, 0.001, -0.001]))
+    text = f"{value:.{data.draw(st.integers(0, 3))}f}"
+    if text.strip("-0."):
+        assert bool(numbers.fullmatch(text)) == validator.is_valid(float(text))
+        if "." not in text:
+            assert bool(integers.fullmatch(text)) == validator.is_valid(int(text))
+
+
+def _as_pattern(rule: str) -> re.Pattern[str]:
+    """Return a rule, which has no names in it, as a regular expression."""
+    parts = re.findall(r'"[^"]*"|\[[^\]]*\](?:\{\d+(?:,\d+)?\})?|[()|]', rule)
+    return re.compile("".join(re.escape(part[1:-1]) if part[0] == '"' else part for part in parts) or r"(?!)")
+
+
+def test_keywords_that_no_grammar_holds_are_named() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "not": {"type": "integer", "minimum": 1},
+            "list": {"type": "array", "items": {"if": {"const": 1}, "then": {"const": 1}}, "contains": {"const": 1}},
+            "if": {"type": "integer", "multipleOf": 3},
+            "free": {"type": "array", "uniqueItems": False},
+        },
+        "$defs": {"A": {"not": {"const": 5}}},
+        "anyOf": [{"minProperties": 1}, {"minProperties": 2}],
+    }
+    assert unheld_keywords(schema) == ["contains", "if", "multipleOf", "not", "minProperties"]
+    assert unheld_keywords(TREE) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer", "said"),
+    [
+        ({"type": "integer", "multipleOf": 3}, "9", ""),
+        ({"type": "integer", "multipleOf": 3}, "10", "($: 10 is not a multiple of 3)"),
+        ({"properties": {"a": {"not": {"const": 1}}}}, '{"a": 1}', '($["a"]: '),
+        ({"if": {"const": 1}, "then": False}, "1", "($: "),
+        ({"type": "array", "contains": {"const": 1}}, "[2]", "does not contain items"),
+        ({"type": "integer"}, "nothing", "The answer is no JSON"),
+        ({"$ref": "https://192.0.2.1/x.json"}, "1", ""),
+        ({"type": "string", "pattern": "^(a+)+$"}, f'"{"a" * 40}b"', ""),
+    ],
+)
+def test_a_finished_answer_is_held_to_all_of_its_schema(schema: dict[str, Any], answer: str, said: str) -> None:
+    if not said:
+        check_answer(schema, answer)
+        return
+    with pytest.raises(WrongAnswer) as failure:
+        check_answer(schema, answer)
+    assert said in str(failure.value)

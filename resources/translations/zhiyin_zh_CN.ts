@@ -484,6 +484,14 @@
         <translation>MCP 服务器 {name} 已被结束：{reason}。</translation>
     </message>
     <message>
+        <source>The answer is JSON, but not what the schema asks for ({place}: {reason}); ask again.</source>
+        <translation>回答是 JSON，但不符合 JSON Schema 的要求（{place}：{reason}）；请再问一次。</translation>
+    </message>
+    <message>
+        <source>The answer is no JSON ({reason}); ask again.</source>
+        <translation>回答不是 JSON（{reason}）；请再问一次。</translation>
+    </message>
+    <message>
         <source>The argument {name} must be a text.</source>
         <translation>参数 {name} 必须是文本。</translation>
     </message>
@@ -1224,6 +1232,10 @@
         <translation>它对偏置（{tensor}）做加法</translation>
     </message>
     <message>
+        <source>it answers with HTTP {status}</source>
+        <translation>它返回 HTTP {status}</translation>
+    </message>
+    <message>
         <source>it brings whole tensors ({tensor})</source>
         <translation>它带来完整的张量（{tensor}）</translation>
     </message>
@@ -1300,8 +1312,20 @@
         <translation>太长</translation>
     </message>
     <message>
+        <source>it lets nobody in without a key, HTTP {status}; put one under headers: Authorization</source>
+        <translation>没有密钥它不放行（HTTP {status}）；请在 headers 的 Authorization 中填写密钥</translation>
+    </message>
+    <message>
         <source>it replaces rows of {tensor}</source>
         <translation>它替换了 {tensor} 的若干行</translation>
+    </message>
+    <message>
+        <source>it sent a message that is too large</source>
+        <translation>它发来的消息过大</translation>
+    </message>
+    <message>
+        <source>it sent more messages than anybody reads</source>
+        <translation>它发来的消息多得没法处理</translation>
     </message>
     <message>
         <source>it sent no end</source>
@@ -1310,6 +1334,10 @@
     <message>
         <source>its alignment is {alignment}</source>
         <translation>对齐值为 {alignment}</translation>
+    </message>
+    <message>
+        <source>its answer is not what the protocol says</source>
+        <translation>它的应答不符合协议</translation>
     </message>
     <message>
         <source>its arrays are longer than any vocabulary</source>
@@ -1426,6 +1454,10 @@
     <message>
         <source>the engine part {parts} does not see it; bring its driver up to date.</source>
         <translation>引擎组件 {parts} 没有识别到它；请更新显卡驱动。</translation>
+    </message>
+    <message>
+        <source>the offline switch is on</source>
+        <translation>离线开关已打开</translation>
     </message>
     <message>
         <source>the proxy says {answer!r}</source>

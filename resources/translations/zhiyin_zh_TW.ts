@@ -484,6 +484,14 @@
         <translation>MCP 伺服器 {name} 已被結束：{reason}。</translation>
     </message>
     <message>
+        <source>The answer is JSON, but not what the schema asks for ({place}: {reason}); ask again.</source>
+        <translation>回答是 JSON，但不符合 JSON Schema 的要求（{place}：{reason}）；請再問一次。</translation>
+    </message>
+    <message>
+        <source>The answer is no JSON ({reason}); ask again.</source>
+        <translation>回答不是 JSON（{reason}）；請再問一次。</translation>
+    </message>
+    <message>
         <source>The argument {name} must be a text.</source>
         <translation>參數 {name} 必須是文字。</translation>
     </message>
@@ -1224,6 +1232,10 @@
         <translation>它對偏置（{tensor}）做加法</translation>
     </message>
     <message>
+        <source>it answers with HTTP {status}</source>
+        <translation>它回應 HTTP {status}</translation>
+    </message>
+    <message>
         <source>it brings whole tensors ({tensor})</source>
         <translation>它帶來完整的張量（{tensor}）</translation>
     </message>
@@ -1300,8 +1312,20 @@
         <translation>太長</translation>
     </message>
     <message>
+        <source>it lets nobody in without a key, HTTP {status}; put one under headers: Authorization</source>
+        <translation>沒有金鑰它不放行（HTTP {status}）；請在 headers 的 Authorization 中填寫金鑰</translation>
+    </message>
+    <message>
         <source>it replaces rows of {tensor}</source>
         <translation>它替換了 {tensor} 的若干行</translation>
+    </message>
+    <message>
+        <source>it sent a message that is too large</source>
+        <translation>它傳來的訊息過大</translation>
+    </message>
+    <message>
+        <source>it sent more messages than anybody reads</source>
+        <translation>它傳來的訊息多得無法處理</translation>
     </message>
     <message>
         <source>it sent no end</source>
@@ -1310,6 +1334,10 @@
     <message>
         <source>its alignment is {alignment}</source>
         <translation>對齊值為 {alignment}</translation>
+    </message>
+    <message>
+        <source>its answer is not what the protocol says</source>
+        <translation>它的回應不符合協定</translation>
     </message>
     <message>
         <source>its arrays are longer than any vocabulary</source>
@@ -1426,6 +1454,10 @@
     <message>
         <source>the engine part {parts} does not see it; bring its driver up to date.</source>
         <translation>引擎元件 {parts} 沒有辨識到它；請更新顯示卡驅動程式。</translation>
+    </message>
+    <message>
+        <source>the offline switch is on</source>
+        <translation>離線開關已開啟</translation>
     </message>
     <message>
         <source>the proxy says {answer!r}</source>

@@ -23,17 +23,19 @@ def write_answering(
     words: Sequence[str],
     ends: Sequence[str],
     template: str,
+    more: Sequence[Sequence[str]] = (),
 ) -> Path:
     """Write a checkpoint whose blocks add nothing and whose head knows the embedding of the token before.
 
     Args:
         folder: for the checkpoint.
         random_model: makes configuration and weights, given vocab_size and eos_token_id.
-        chain: tokens, each said after the one before.
+        chain: tokens, each said after the one before; one that is there twice is said after either.
         control: tokens beside the 256 bytes, in the vocabulary as special ones.
         words: the same, as ordinary ones.
         ends: control tokens that end a reply, the usual one first.
         template: of its chats.
+        more: other chains.
     """
     texts = [*(written(bytes([byte])) for byte in range(256)), *control, *words]
     ids = {text: number for number, text in enumerate(texts)}
@@ -42,8 +44,8 @@ def write_answering(
         if "o_proj" in name or "down_proj" in name:
             values[:] = 0
     weights["lm_head.weight"] *= 0.01
-    for before, after in pairwise(chain):
-        weights["lm_head.weight"][ids[after]] = weights["model.embed_tokens.weight"][ids[before]]
+    for before, after in (pair for tokens in (chain, *more) for pair in pairwise(tokens)):
+        weights["lm_head.weight"][ids[after]] += weights["model.embed_tokens.weight"][ids[before]]
     source = write_checkpoint(folder, config, weights)
     added = [{"id": ids[text], "content": text, "special": text in control} for text in (*control, *words)]
     tokenizer = {

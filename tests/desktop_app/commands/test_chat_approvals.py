@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from desktop_app.chat.conversation import Conversation, Message, MessageTree
 from desktop_app.chat.history import History
+from tests.support.tiny_chat import tiny_chat
 
 if os.name != "nt":
     from tests.support.terminals import Terminal
@@ -23,20 +25,28 @@ QUESTION = b"Allow it?"
 SERVER = Path(__file__).parents[2] / "support" / "mcp_server.py"
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_chat(tmp_path_factory.mktemp("tiny"))
+
+
 @contextmanager
-def asked(model: Path, home: Path, *more: str) -> Iterator[Terminal]:
-    """Start a chat in which a call waits for its approval."""
-    call = {"id": "call00000", "name": "write_file", "arguments": {"name": "note.txt", "content": "tea"}}
+def asked(model: Path, home: Path, *more: str, calls: int = 1) -> Iterator[Terminal]:
+    """Start a chat in which calls wait for their approval, one after the other."""
+    made = [
+        {"id": f"call0000{number}", "name": "write_file", "arguments": {"name": f"note{number}.txt", "content": "tea"}}
+        for number in range(calls)
+    ]
     with closing(History(home / "chats.sqlite3")) as history:
         history.save_conversation(Conversation("chat", "Notes", leaf="asks"))
         history.save_message(Message("chat", None, "user", "Write it down.", "asks"))
-        history.save_step(Message("chat", "asks", "assistant", "", "calls", facts={"tool_calls": [call]}))
+        history.save_step(Message("chat", "asks", "assistant", "", "calls", facts={"tool_calls": made}))
     arguments = (
         "chat",
         "-m",
         str(model),
         "--ctx",
-        "1024",
+        "4096",
         "--max-tokens",
         "4",
         "--continue",
@@ -49,35 +59,38 @@ def asked(model: Path, home: Path, *more: str) -> Iterator[Terminal]:
         yield terminal
 
 
-def result(home: Path) -> Message:
+def states(home: Path) -> list[str]:
+    """Return how the calls ended."""
     with closing(History(home / "chats.sqlite3")) as history:
         (chat,) = history.conversations()
         branch = MessageTree(history.messages("chat")).path(chat.leaf)
-    return next(message for message in branch if message.role == "tool")
+    return [message.state for message in branch if message.role == "tool"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "prompt"),
+    ("answers", "prompt"),
     [
-        (b"yx\x7f\r", ()),
-        (b"yn\r", ()),
-        (b"\x04", ()),
-        (b"y\r", ("--prompt", "Thanks.")),
-        (b"\r", ("--prompt", "Thanks.")),
+        ({b"yx\x7f\r": "done", b"yn\r": "failed", b"\x04": "failed", b"yes\r": "done"}, ()),
+        ({b"\r": "failed", b"y\r": "done"}, ("--prompt", "Thanks.")),
     ],
+    ids=["typed", "prompt"],
 )
-def test_enter_ends_an_answer(starter_gguf: Path, tmp_path: Path, answer: bytes, prompt: tuple[str, ...]) -> None:
-    with asked(starter_gguf, tmp_path, *prompt) as terminal:
-        terminal.type(answer)
-        terminal.read_until(b"\xe2\x86\x90 ")  # the result
+def test_enter_ends_an_answer(model: Path, tmp_path: Path, answers: dict[bytes, str], prompt: tuple[str, ...]) -> None:
+    with asked(model, tmp_path, *prompt, calls=len(answers)) as terminal:
+        for number, answer in enumerate(answers):
+            if number:
+                terminal.read_until(QUESTION)
+            terminal.type(answer)
+            terminal.read_until(b"\xe2\x86\x90 ")  # the result
         terminal.read_until(b"> ") if not prompt else terminal.read_to_end()
-    assert result(tmp_path).state == ("done" if answer in (b"y\r", b"yx\x7f\r") else "failed")
-    assert bool(list(tmp_path.rglob("note.txt"))) == (answer in (b"y\r", b"yx\x7f\r"))
+    assert states(tmp_path) == list(answers.values())
+    written = [f"note{number}.txt" for number, state in enumerate(answers.values()) if state == "done"]
+    assert sorted(path.name for path in tmp_path.rglob("note*.txt")) == written
 
 
 @pytest.mark.parametrize("prompt", [(), ("--prompt", "Thanks.")], ids=["typed", "prompt"])
-def test_ctrl_c_ends_the_question(starter_gguf: Path, tmp_path: Path, prompt: tuple[str, ...]) -> None:
-    with asked(starter_gguf, tmp_path, *prompt) as terminal:
+def test_ctrl_c_ends_the_question(model: Path, tmp_path: Path, prompt: tuple[str, ...]) -> None:
+    with asked(model, tmp_path, *prompt) as terminal:
         terminal.type(b"y\x03")
         if prompt:
             terminal.read_to_end()
@@ -87,17 +100,18 @@ def test_ctrl_c_ends_the_question(starter_gguf: Path, tmp_path: Path, prompt: tu
             terminal.type(b"\x04")
             terminal.read_to_end()
             assert terminal.process.wait(20) == 0
-    assert not list(tmp_path.rglob("note.txt"))
+    assert not list(tmp_path.rglob("note0.txt"))
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="the servers' processes are looked for in /proc")
-def test_ctrl_c_while_a_server_connects(starter_gguf: Path, tmp_path: Path) -> None:
+def test_ctrl_c_while_a_server_connects(model: Path, tmp_path: Path) -> None:
     servers = {kind: {"command": sys.executable, "args": [str(SERVER), kind]} for kind in ("good", "deaf")}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": servers}), "utf-8")
-    arguments = ("chat", "-m", str(starter_gguf), "--prompt", "x", "--mcp", str(tmp_path / "mcp.json"))
+    arguments = ("chat", "-m", str(model), "--prompt", "x", "--mcp", str(tmp_path / "mcp.json"))
     with Terminal(*arguments, ZHIYIN_HOME=str(tmp_path)) as terminal:
         while not servers_running("deaf"):
             assert terminal.process.poll() is None
+            time.sleep(0.1)  # looking at all processes takes time that they need
         terminal.type(b"\x03")
         printed = terminal.read_to_end(60)
         assert terminal.process.wait(20) == 130

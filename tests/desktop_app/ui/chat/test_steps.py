@@ -149,6 +149,52 @@ def test_a_stopped_answer_goes_on_where_it_was(person: Person, say: Say) -> None
     assert all(text.startswith(stopped) and text.count(stopped) == 1 for _, text in shown)
 
 
+def stop(person: Person) -> str:
+    """Stop what is under way and return the text of the last message."""
+    person.click("Stop")
+    person.wait(lambda: not person.busy)
+    assert person.services.chats.list.path[-1].state == "stopped"
+    return person.messages[-1][1]
+
+
+def test_a_stopped_thought_goes_on_where_it_was(person: Person, say: Say) -> None:
+    say(["<think>" + "One two three " * 25])
+    person.services.chats.list.set_tools(ToolChoice(("calculator",)))
+    person.send("Count.")
+    person.wait(lambda: "two three" in person.messages[-1][1])
+    stopped = stop(person)
+    assert stopped.startswith("<think>One two three")
+    say(["and so on.</think>It is done."])
+    person.click("Continue this reply")
+    person.wait(lambda: not person.busy)
+    assert person.messages == [("user", "Count."), ("assistant", f"{stopped}and so on.</think>It is done.")]
+
+
+def test_a_call_that_was_stopped_in_the_middle_is_none(person: Person, say: Say) -> None:
+    say(["<think>I add.</think>" + call_of("calculator", expression="1 + " * 100 + "1")])
+    person.services.chats.list.set_tools(ToolChoice(("calculator",)))
+    person.send("Add.")
+    person.wait(lambda: "I add.</think>" in person.messages[-1][1])
+    assert stop(person).strip() == "<think>I add.</think>"
+    assert not cards(person)
+    say(["It is 101."])
+    person.click("Continue this reply")
+    person.wait(lambda: not person.busy)
+    assert person.messages[-1][1].split("</think>")[1].strip() == "It is 101."
+    assert not cards(person)
+
+
+def test_stop_works_while_a_result_is_read_and_the_work_can_go_on(person: Person, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("rice\n" * 3000, "utf-8")
+    say([call_of("read_file", path="long.txt"), "never said"])
+    person.services.chats.list.set_tools(ToolChoice(("files",), (str(tmp_path),)))
+    person.send("Read it.")
+    person.wait(lambda: cards(person) and cards(person)[0].message.state == "done")
+    assert stop(person) == ""
+    assert [role for role, _ in person.messages] == ["user", "assistant", "tool", "assistant"]
+    assert len(cards(person)) == 1
+
+
 @pytest.mark.slow
 def test_a_stored_call_that_was_not_made_is_made_when_one_goes_on(
     open_window: OpenWindow, say: Say, data_home: Path

@@ -147,6 +147,10 @@ def toolbox_of(arguments: argparse.Namespace, conversation: str) -> Iterator[Too
 class _Printer:
     """Shows the steps: the answer on stdout as it comes, everything else on stderr."""
 
+    def __init__(self) -> None:
+        self._line = ""
+        """What a tool has written of a line."""
+
     def step(self, message: Message) -> None:
         """Tell of a call that begins, and of its result."""
         if message.role == "assistant":
@@ -155,6 +159,7 @@ class _Printer:
         elif message.state == "streaming":
             say(f"→ {message.facts.get('tool')}({_arguments(message.facts.get('arguments', {}))})")
         else:
+            self._say_line()
             seconds = message.facts.get("seconds", 0.0)
             say(f"← {_short(message.content)} ({seconds:.1f} s)")
             for path in files_of(message):
@@ -166,9 +171,20 @@ class _Printer:
             print(update.text, end="", flush=True)
 
     def output(self, message: Message, text: str) -> None:
-        """Show what a tool writes while it runs."""
-        for line in text.splitlines():
-            say(f"  │ {visible(line)}")
+        """Show what a tool writes while it runs, line by line."""
+        *lines, last = text.split("\n")
+        for line in lines:
+            self._line += line
+            say(f"  │ {visible(self._line)}")
+            self._line = ""
+        self._line += last
+        if len(self._line) > _LONGEST:
+            self._say_line()
+
+    def _say_line(self) -> None:
+        if self._line:
+            say(f"  │ {visible(self._line)}")
+            self._line = ""
 
 
 def _ask(asked: Asked, stop: threading.Event) -> Decision:

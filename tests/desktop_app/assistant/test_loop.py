@@ -52,6 +52,20 @@ def test_several_calls_in_one_reply_and_a_fault_are_each_answered(engine: Engine
     assert [turn["role"] for turn in turns] == ["user", "assistant", "tool", "tool"]
 
 
+def test_nobody_is_asked_for_a_call_with_wrong_arguments_and_the_model_hears_of_them(engine: Engine) -> None:
+    asked: list[object] = []
+    tool = Tool("act", "Acts.", schema(("n",), n={"type": "integer"}), lambda *_: ToolResult("done"), changes=True)
+    scripted = ScriptedEngine(engine, [call_of("act", n="one"), call_of("act", n=1), "Done."])
+    approvals = Approvals(lambda one: asked.append(one) or "once")  # type: ignore[func-returns-value]
+    came = assistant(scripted.as_engine(), [tool], Notes(), approvals=approvals).run([question()])
+    results = [(message.content, message.state) for message in came if message.role == "tool"]
+    assert results == [
+        ("The arguments are not what act takes: n: 'one' is not of type 'integer'.", "failed"),
+        ("done", "done"),
+    ]
+    assert len(asked) == 1
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_names_of_files_that_are_no_utf_8_can_be_stored(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"bad\xff.txt")).write_text("tea", "utf-8")

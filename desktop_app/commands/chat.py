@@ -13,6 +13,7 @@ from typing import Any, cast
 from desktop_app.chat.conversation import Conversation, Message, Role
 from desktop_app.chat.reasoning import split_reasoning
 from desktop_app.chat.request import ReplyOptions, options_from, reply_request, report_base_model, report_moved_system
+from desktop_app.chat.schema_check import WrongAnswer, check_answer, unheld_keywords
 from desktop_app.chat.shortening import moved
 from desktop_app.chat.steps import is_unfinished, resumable
 from desktop_app.commands.chat_record import ChatRecord, open_record
@@ -32,7 +33,6 @@ from desktop_app.commands.terminal import INTERRUPTED, say
 from desktop_app.engine.client import Answers, EngineDied, EngineFailed, Job
 from desktop_app.engine.protocol import Generate, LoadSettings, SamplingSettings, Text, Update
 from desktop_app.engine.results import ModelInfo, Reply
-from desktop_app.engine.unheld import WrongAnswer, check_answer, unheld_keywords
 from desktop_app.library.installed_model import InstalledModel
 from desktop_app.paths import settings_file
 from desktop_app.remote.failures import RemoteFailed

@@ -16,8 +16,8 @@ def ending(plain: Schema, definitions: Mapping[str, Schema]) -> tuple[Schema | N
         definitions: what it refers to, by name.
     """
     ends: set[str] = set()
-    while found := {name for name, schema in definitions.items() if name not in ends and _ends(schema, ends)}:
-        ends |= found
+    while more := {name for name, schema in definitions.items() if name not in ends and _ends(schema, ends)}:
+        ends |= more
     kept = {name: _kept(definitions[name], ends) for name in definitions if name in ends}
     return (_kept(plain, ends) if _ends(plain, ends) else None), kept
 

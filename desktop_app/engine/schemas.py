@@ -3,8 +3,8 @@
 The converter resolves references from the document's start alone, mixes up definitions of the same name, takes `{}` for an
 object and forgets what stands beside `anyOf`. What comes out of here has none of that: `$ref` to `#/$defs/NAME` (recursive ones
 too), `anyOf` without anything beside it, one `type` each. Every text that the result allows is allowed by the schema, but for
-keywords that no grammar holds (`unheld.py` names them). Source: JSON Schema 2020-12, Core and Validation; references by the
-library `referencing`.
+keywords that no grammar holds (`chat/schema_check.py` names them). Source: JSON Schema 2020-12, Core and Validation; references
+by the library `referencing`.
 """
 
 from __future__ import annotations

@@ -27,12 +27,12 @@ class ExactMarks:
         while (start := self._next(at)) >= 0:
             ready.append(self._held[at:start])
             ends = [(_end(self._held, start, mark), mark) for mark in self._marks]
-            whole = max(((end, mark) for end, mark in ends if end is not None and end > 0), default=None)
-            if whole is None and any(end is None for end, _ in ends):  # it may still become one
+            best = max(((end, mark) for end, mark in ends if end is not None and end > 0), default=None)
+            if best is None and any(end is None for end, _ in ends):  # it may still become one
                 self._held = self._held[start:]
                 return "".join(ready)
-            ready.append(whole[1] if whole else self._held[start])
-            at = whole[0] if whole else start + 1
+            ready.append(best[1] if best else self._held[start])
+            at = best[0] if best else start + 1
         ready.append(self._held[at:])
         self._held = ""
         return "".join(ready)

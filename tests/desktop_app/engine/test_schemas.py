@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from desktop_app.chat.schema_check import WrongAnswer, check_answer, unheld_keywords
 from desktop_app.engine.grammar import Grammar, call_grammar, schema_grammar
 from desktop_app.engine.number_ranges import Range, integer_rule, number_rule
 from desktop_app.engine.patterns import plain_pattern
-from desktop_app.engine.unheld import WrongAnswer, check_answer, unheld_keywords
 from models.errors import ZhiyinError
 
 NODE = {

@@ -17,6 +17,7 @@ from models.vocab.vocabulary import TokenType, Vocabulary
 
 _NAMES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "separator", "pad": "padding", "mask": "mask"}
 """Hugging Face's names -> llama.cpp's."""
+_MOST_NAMED = 4
 _WRITTEN_OF_GLM = ["[gMASK]", "<sop>"]
 """`models.vocab.chatglm` writes these."""
 
@@ -50,7 +51,7 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
     flags = vocabulary.flags | {name: value for name, value in declared.items() if value is not None}
     ends = (*generation.ids("eos_token_id"), *config.ids("eos_token_id"))
     templates = read_chat_templates(folder)
-    return replace(
+    made = replace(
         vocabulary,
         special=special,
         ends=(*vocabulary.ends, *dict.fromkeys(end for end in ends if 0 <= end < len(vocabulary.tokens))),
@@ -61,6 +62,16 @@ def add_special_tokens(vocabulary: Vocabulary, folder: Path, config: Config) -> 
         named_templates=templates.others,
         warnings=(*vocabulary.warnings, *templates.warnings, *_around(folder, vocabulary, special, ids)),
     )
+    named = [text for text in (texts.get("eos"), *map(str, ends)) if text]
+    if not named or made.ends_replies:
+        return made
+    warning = Sentence(
+        "{folder} names {tokens} as the end of replies, which the vocabulary does not have: they end only where they are cut "
+        "off. Correct eos_token.",
+        folder=folder,
+        tokens=", ".join(name[:40] for name in named[:_MOST_NAMED]),
+    )
+    return replace(made, warnings=(*made.warnings, warning))
 
 
 def read_tokenizer_config(folder: Path) -> TokenizerConfig:

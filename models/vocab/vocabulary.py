@@ -156,6 +156,11 @@ class Vocabulary:
         ]
         return replace(self, types=types)
 
+    @property
+    def ends_replies(self) -> bool:
+        """Tell whether any token ends a reply."""
+        return bool(self._reply_ends(self._special()))
+
     def _special(self) -> dict[str, int]:
         """Return the special ids with the ends of a reply where llama.cpp looks for them: eos, eot and eom."""
         special = dict(self.special)

@@ -1720,6 +1720,10 @@
         <translation>{folder} 在 {path} 处引入了超过 {count} 个文件，对模型的查找到此为止；请移除该链接或文件夹。</translation>
     </message>
     <message>
+        <source>{folder} names {tokens} as the end of replies, which the vocabulary does not have: they end only where they are cut off. Correct eos_token.</source>
+        <translation>{folder} 把 {tokens} 指定为回答的结束标记，而词表中没有它：回答只会在被截断时结束。请更正 eos_token。</translation>
+    </message>
+    <message>
         <source>{folder}: the files {files} are not of one LLaMA, or one is missing; download them all.</source>
         <translation>{folder}：{files} 这些文件不属于同一个 LLaMA，或缺少其中之一；请全部下载。</translation>
     </message>

@@ -1720,6 +1720,10 @@
         <translation>{folder} 在 {path} 處引入了超過 {count} 個檔案，對模型的搜尋到此為止；請移除該連結或資料夾。</translation>
     </message>
     <message>
+        <source>{folder} names {tokens} as the end of replies, which the vocabulary does not have: they end only where they are cut off. Correct eos_token.</source>
+        <translation>{folder} 把 {tokens} 指定為回答的結束標記，而詞彙表中沒有它：回答只會在被截斷時結束。請更正 eos_token。</translation>
+    </message>
+    <message>
         <source>{folder}: the files {files} are not of one LLaMA, or one is missing; download them all.</source>
         <translation>{folder}：{files} 這些檔案不屬於同一個 LLaMA，或缺少其中之一；請全部下載。</translation>
     </message>

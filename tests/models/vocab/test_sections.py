@@ -310,6 +310,18 @@ def test_only_what_is_declared_ends_a_reply(tmp_path: Path) -> None:
     assert "</s>" not in found.control_texts()
 
 
+@pytest.mark.parametrize(("said", "config"), [({"eos_token": "<nope>"}, {}), ({}, {"eos_token_id": 999_999})])
+def test_an_end_that_the_vocabulary_lacks_is_said(
+    said: dict[str, Any], config: dict[str, Any], document: dict[str, Any], tmp_path: Path
+) -> None:
+    write(tmp_path, document)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said), "utf-8")
+    (warning,) = map(str, read_vocabulary(tmp_path, Config(config)).warnings)
+    assert "as the end of replies" in warning
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said | {"eos_token": "</s>"}), "utf-8")
+    assert not read_vocabulary(tmp_path, Config({})).warnings
+
+
 def test_an_end_that_only_the_template_writes(tmp_path: Path) -> None:
     document = byte_level()
     size = len(document["model"]["vocab"])

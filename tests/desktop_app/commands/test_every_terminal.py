@@ -42,6 +42,8 @@ WORK = {
     "models rename": "nothing-of-this-name another",
     "models import": "{model} --copy",
     "models found": "",
+    "models folders": "--add {out}",
+    "models newer": "",
     "models duplicates": "",
     "models pack": "{model} --out {out}/packed",
     "models unpack": "{out}/nothing.zip",

@@ -106,9 +106,12 @@ def open_chat(window, title: str) -> None:
 
     chats, view = window.services.chats, window._pages.chat
     window._chat_actions.open(next(chat.id for chat in chats.list.conversations if title in chat.title))
-    run_until(
-        lambda: chats.list.path and len(view.messages) == len(chats.list.path) and not view.messages[0].is_building
-    )
+
+    def is_shown() -> bool:
+        built = [widget.message.id for widget in view.messages]
+        return title in chats.list.current.title and built == [message.id for message in chats.list.path]
+
+    run_until(lambda: is_shown() and not any(widget.is_building for widget in view.messages))
 
 
 def store_chat(language: str) -> None:

@@ -186,7 +186,10 @@ def test_ctrl_c_ends_it_at_each_phase(name: str, arguments: dict[str, str], tmp_
             output = shown.read_to_end(60).decode()
             code = shown.process.wait(60)
         assert code in (0, 1, *INTERRUPTED), (phase, output)
-        assert "Traceback" not in output, (phase, output)
+        if (
+            phase > PHASES[0] or "desktop_app" in output
+        ):  # before a line of ours runs, Python itself says what stopped it
+            assert "Traceback" not in output, (phase, output)
         _, alive = psutil.wait_procs(children, 20)
         assert not alive, phase
         assert not [path for path in tmp_path.rglob("*") if is_unfinished(path)], phase

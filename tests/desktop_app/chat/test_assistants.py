@@ -11,9 +11,10 @@ from desktop_app.assistant.tool_names import NAMES
 from desktop_app.chat.assistants import Assistant, Own, all_of, brought, own_file, with_one, without_one
 from desktop_app.chat.choices import Choices
 from desktop_app.chat.tool_choice import ToolChoice
+from tests.desktop_app.ui.i18n.test_traditional import MAINLAND, SIMPLIFIED
 
 
-@pytest.mark.parametrize("language", ["en", "zh_CN"])
+@pytest.mark.parametrize("language", ["en", "zh_CN", "zh_TW"])
 def test_a_dozen_come_along_in_each_language(language: str) -> None:
     found = brought(language)
     assert len(found) >= 12
@@ -23,11 +24,21 @@ def test_a_dozen_come_along_in_each_language(language: str) -> None:
         assert 0 < len(one.sign) <= 2
         assert set(one.tools) <= set(NAMES)
         chinese = any("\u4e00" <= character <= "\u9fff" for character in one.instructions)
-        assert chinese is (language == "zh_CN")
+        assert chinese is (language != "en")
+
+
+def test_those_in_traditional_chinese_are_the_same_in_its_own_signs_and_terms() -> None:
+    own, simplified = brought("zh_TW"), brought("zh_CN")
+    assert [replace(one, name="", icon="", instructions="") for one in own] == [
+        replace(one, name="", icon="", instructions="") for one in simplified
+    ]
+    text = "".join(one.name + one.instructions for one in own)
+    assert not set(text) & SIMPLIFIED
+    assert [word for word in MAINLAND if word in text] == []
 
 
 def test_a_language_without_its_own_has_the_nearest() -> None:
-    assert brought("zh_TW") == brought("zh_CN")
+    assert brought("zh_HK") == brought("zh_CN")
     assert brought("fr") == brought("en")
 
 

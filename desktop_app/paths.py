@@ -41,6 +41,23 @@ def storage_folder() -> Path:
     return _storage()[0] or data_folder()
 
 
+def storage_away() -> ZhiyinError | None:
+    """Return the sentence for a storage folder whose disk is not there now; None: it is there."""
+    storage = storage_folder()
+    if storage.is_dir():
+        return None
+    return ZhiyinError(
+        "The folder of models {path} is not there now; connect its disk and try again. Until then nothing can be added.",
+        path=storage,
+    )
+
+
+def require_storage() -> None:
+    """Raise where models and downloads cannot be kept, since their disk is away: in its place they would be lost to sight."""
+    if (error := storage_away()) is not None:
+        raise error
+
+
 def left_storage() -> Path | None:
     """Return the folder that models and downloads were moved out of and that may still have some; None: there is none."""
     return _storage()[1]

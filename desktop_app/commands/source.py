@@ -13,7 +13,7 @@ from converter.hub.selection import LOSSLESS_QUANTS, DownloadSelection
 from converter.progress import Progress, ProgressListener, Retry
 from desktop_app.commands.terminal import ProgressLine, human_bytes, say
 from desktop_app.library.hub_tokens import token_at
-from desktop_app.paths import downloads_folder
+from desktop_app.paths import downloads_folder, require_storage
 
 if TYPE_CHECKING:
     from converter.hub.request import Download
@@ -45,6 +45,7 @@ def fetch(arguments: argparse.Namespace, repository: str, selection: DownloadSel
     request = DownloadRequest(
         repository, downloads_folder(), arguments.revision, arguments.endpoint, selection, kept_token=token_at
     )
+    require_storage()
     line = ProgressLine()
     try:
         done = download(request, lambda progress: show_progress(line, progress, "files"))

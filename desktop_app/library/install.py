@@ -20,7 +20,7 @@ from converter.hub.selection import DownloadSelection
 from converter.progress import Progress, ProgressListener
 from desktop_app.library.hub_tokens import token_at
 from desktop_app.library.ready_made import Way, better_deal
-from desktop_app.paths import data_folder, downloads_folder, models_folder
+from desktop_app.paths import data_folder, downloads_folder, models_folder, require_storage
 from desktop_app.planning.configuration import Computer
 from desktop_app.processes.worker import Tell, in_process
 from desktop_app.quality.target import MixtureTarget
@@ -118,6 +118,7 @@ def install(
     Raises:
         ZhiyinError: one sentence.
     """
+    require_storage()
     if isinstance(request.source, Path):
         return install_checkpoint(request, request.source, None, on_progress, cancelled, on_planned)
     from converter.hub.repository import ROOM_FOR_PARTS, TooLittleRoom, Waiting, download

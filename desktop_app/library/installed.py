@@ -26,7 +26,7 @@ from desktop_app.library.removal import Removal, plan_removal
 from desktop_app.library.removal import remove as remove_model
 from desktop_app.library.scan import find_models
 from desktop_app.library.starter import starter_model
-from desktop_app.paths import downloads_folder, left_storage, rename_file, storage_folder
+from desktop_app.paths import downloads_folder, left_storage, rename_file, require_storage, storage_away
 from models.errors import BadFile, ZhiyinError
 from models.sentence import Sentence
 
@@ -49,8 +49,8 @@ class Library:
             finish_rename()
             follow_move()
         scanned = find_models(self._folder)
-        if not storage_folder().is_dir() and self._folder.is_relative_to(storage_folder()):
-            scanned.unreadable.append((self._folder, _storage_gone(self._folder)))
+        if (away := storage_away()) is not None:
+            scanned.unreadable.append((self._folder, away))
         for folder in further_folders():
             further = find_models(folder, is_ours=False)
             scanned.files += further.files
@@ -129,6 +129,7 @@ class Library:
         Raises:
             ZhiyinError: it is no good GGUF model, or could not be added; nothing was.
         """
+        require_storage()
         if is_pack(path):
             path = unpack(path, self._folder)
         path = part_paths(plain_path(path))[0]
@@ -185,13 +186,6 @@ def _with_own(model: InstalledModel, settings: Mapping[str, ModelSettings]) -> I
     own = settings.get(model.identifier, ModelSettings())
     name = own.name or model.name
     return replace(model, own=own, name=name, label=name)
-
-
-def _storage_gone(folder: Path) -> BadFile:
-    return BadFile(
-        "The folder of models {path} is not there now; connect its disk and start again; until then nothing can be downloaded.",
-        path=folder,
-    )
 
 
 def _gone(path: Path) -> BadFile:

@@ -704,8 +704,8 @@
         <translation>文件中的词表已损坏（{reason}）；请重新转换模型。</translation>
     </message>
     <message>
-        <source>The folder of models {path} is not there now; connect its disk and start again; until then nothing can be downloaded.</source>
-        <translation>模型文件夹 {path} 现在不存在；请接上它所在的磁盘并重新启动；在此之前无法下载。</translation>
+        <source>The folder of models {path} is not there now; connect its disk and try again. Until then nothing can be added.</source>
+        <translation>模型文件夹 {path} 现在不存在；请接上它所在的磁盘后重试。在此之前无法添加任何模型。</translation>
     </message>
     <message>
         <source>The folder of models {path} is not there now; connect its disk, or take it off the list: zhiyin models folders --remove {path}</source>

@@ -704,8 +704,8 @@
         <translation>檔案中的詞表已損壞（{reason}）；請重新轉換模型。</translation>
     </message>
     <message>
-        <source>The folder of models {path} is not there now; connect its disk and start again; until then nothing can be downloaded.</source>
-        <translation>模型資料夾 {path} 現在不存在；請接上它所在的磁碟並重新啟動；在此之前無法下載。</translation>
+        <source>The folder of models {path} is not there now; connect its disk and try again. Until then nothing can be added.</source>
+        <translation>模型資料夾 {path} 現在不存在；請接上它所在的磁碟後重試。在此之前無法加入任何模型。</translation>
     </message>
     <message>
         <source>The folder of models {path} is not there now; connect its disk, or take it off the list: zhiyin models folders --remove {path}</source>

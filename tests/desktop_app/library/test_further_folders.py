@@ -11,9 +11,10 @@ import pytest
 
 from desktop_app.library.further_folders import add_folder, further_folders, take_off_folder
 from desktop_app.library.installed import Library
-from desktop_app.paths import data_folder, models_folder
+from desktop_app.paths import data_folder, models_folder, use_storage
 from models.errors import ZhiyinError
 from tests.support.commands import zhiyin
+from tests.support.hub_server import HubServer, Repository
 from tests.support.tiny_gguf import tiny_gguf
 
 pytestmark = pytest.mark.usefixtures("data_home")
@@ -74,18 +75,24 @@ def test_a_disk_that_is_away_is_said_in_one_sentence_and_comes_back(tmp_path: Pa
     assert further_folders() == []
 
 
-def test_a_storage_folder_that_is_away_is_said(tmp_path: Path) -> None:
-    (data_folder() / "storage.txt").unlink(missing_ok=True)
-    from desktop_app.paths import use_storage
-
+def test_a_storage_folder_that_is_away_is_said_and_nothing_is_put_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage = tmp_path / "disk"
     storage.mkdir()
     use_storage(storage, None)
     tiny_gguf(models_folder() / "tea.gguf")
     assert names() == ["tea"]
     storage.rename(tmp_path / "unplugged")
-    done = zhiyin("models")
-    assert "is not there now; connect its disk" in done.stderr
+    coffee = tiny_gguf(tmp_path / "coffee-Q8_0.gguf", part=2)
+    with HubServer({"org/coffee": Repository({"main": {coffee.name: coffee.read_bytes()}})}) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        for words in (("pull", "org/coffee"), ("models", "import", str(coffee)), ("convert", "org/coffee")):
+            done = zhiyin(*words)
+            assert done.returncode == 1
+            assert "is not there now; connect its disk" in done.stderr
+    assert zhiyin("models").stderr.count("connect its disk") == 1
+    assert not storage.exists()
     (tmp_path / "unplugged").rename(storage)
     assert names() == ["tea"]
 

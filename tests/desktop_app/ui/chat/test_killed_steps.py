@@ -31,6 +31,7 @@ def test_nothing_is_lost_and_nothing_is_done_twice(point: str, data_home: Path) 
         said, _ = second.communicate(timeout=200)
     found = json.loads(said)
     offers = {"call": ["Answer again"], "answer": ["Continue this reply", "Answer again"]}
+    offers["result"] = ["Go on", "Answer again"]  # the next reply may have begun before the kill comes
     assert found["offered"][0] in offers.get(point, ["Go on"])
     branch = found["branch"]
     assert [role for role, *_ in branch] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]

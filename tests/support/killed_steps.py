@@ -7,6 +7,8 @@ prints its branch.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -71,8 +73,7 @@ def begin(person: Person, point: str) -> None:
 
     def reached(name: str) -> None:
         if name == point:
-            print(f"at {point}", flush=True)
-            run_events(WAIT * 1000)
+            wait_for_the_kill(point)
 
     def step(message: Message) -> None:
         if message.role == "tool" and message.state == "done" and message.facts["tool"] == "python":
@@ -100,6 +101,13 @@ def begin(person: Person, point: str) -> None:
     chats.replies.asked.connect(asked)
     chats.list.set_tools(ToolChoice(("python",), servers=("changes",)))
     person.send("Do it.")
+    run_events(WAIT * 1000)
+
+
+def wait_for_the_kill(point: str) -> None:
+    print(f"at {point}", flush=True)
+    if point == "result":  # the loop on its thread would go on until the kill comes
+        os.kill(os.getpid(), signal.SIGSTOP)
     run_events(WAIT * 1000)
 
 

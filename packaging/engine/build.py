@@ -30,6 +30,8 @@ import tomllib
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from cuda_toolkit import Toolkit, architectures, toolkit  # noqa: E402
+
 from desktop_app.engine.parts.manifest import MANIFEST, this_system  # noqa: E402
 
 PACKAGE = "llama-cpp-python"
@@ -117,8 +119,14 @@ def build(part: str, source: Path, work: Path, options: Iterable[str]) -> Path:
     return folder / "bin"
 
 
-def collect(part: str, built: Path, target: Path) -> list[Path]:
-    """Copy a part's libraries, links as what they name, stripped; return the copies."""
+def cuda_options(cuda: Toolkit, given: Iterable[str]) -> list[str]:
+    """Return CMake's options for CUDA: those that are given decide which cards it is for."""
+    chosen = any("CMAKE_CUDA_ARCHITECTURES" in option for option in given)
+    return cuda.options() + ([] if chosen else [f"-DCMAKE_CUDA_ARCHITECTURES={architectures()}"])
+
+
+def collect(part: str, built: Path, target: Path) -> None:
+    """Copy a part's libraries, links as what they name, stripped."""
     patterns = MAC.get(part, ()) if sys.platform == "darwin" else PATTERNS[part][sys.platform]
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -128,11 +136,18 @@ def collect(part: str, built: Path, target: Path) -> list[Path]:
             raise SystemExit(f"{built} has no {pattern}")
         for path in found:
             shutil.copyfile(path, target / path.name)
-    copies = sorted(target.iterdir())
     if sys.platform == "linux":
-        for path in copies:
+        for path in sorted(target.iterdir()):
             run(["strip", "--strip-unneeded", path])
-    return copies
+
+
+def add_libraries(cuda: Toolkit, target: Path) -> None:
+    """Copy NVIDIA's libraries, as they are, and their licence beside the plug-in: a computer with a driver has none of them."""
+    for path in cuda.libraries():
+        shutil.copyfile(path, target / path.name)
+    if cuda.licence is None:
+        raise SystemExit(f"{cuda.root} has no licence, without which its libraries cannot be handed on.")
+    shutil.copyfile(cuda.licence, target / "LICENSE-nvidia-cuda.txt")
 
 
 def write_manifest(part: str, target: Path, source_hash: str, licences: list[Path]) -> Path:
@@ -188,7 +203,11 @@ def main() -> None:
     licences = [source / "LICENSE", *sorted((source / "licenses").glob("LICENSE*"))]
     for part in given.parts:
         target = given.out / part
-        collect(part, build(part, source, given.work, given.option), target)
+        cuda = toolkit(given.work) if part == "cuda" else None
+        options = [*given.option, *(cuda_options(cuda, given.option) if cuda else [])]
+        collect(part, build(part, source, given.work, options), target)
+        if cuda:
+            add_libraries(cuda, target)
         write_manifest(part, target, source_hash, licences)
         print(archive(part, target, given.out))
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from desktop_app.engine.backends import devices
+from desktop_app.engine.backends import devices, prepare_environment
 from desktop_app.engine.client import Engine
 from desktop_app.engine.generation import generate
 from desktop_app.engine.graph.runner import GraphRunner
 from desktop_app.engine.llama import log as llama_log
 from desktop_app.engine.load import load_runner
+from desktop_app.engine.parts.loading import load_base
 from desktop_app.engine.protocol import Generate, Load, LoadSettings, SamplingSettings, Stats, Unload
 from desktop_app.engine.runner import Runner
 from desktop_app.planning.candidates import model_of_gguf
@@ -34,6 +35,13 @@ MEGABYTE = 1 << 20
 GPU_ERROR = 5e-3
 """Of the largest logit. GPUs round the factors of products to 16 bits; on the CPU these models are within 1e-4."""
 STARTER_LAYERS = 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base() -> None:
+    """What an engine process loads first: the processor's variant where `LLAMA_CPP_LIB_PATH` names engine parts."""
+    prepare_environment()
+    load_base()
 
 
 @pytest.fixture(autouse=True)

@@ -102,7 +102,7 @@ def _build(part: str) -> Path:
         raise ZhiyinError(
             "Engine parts are built in a checkout of Zhiyin; take a ready one with `zhiyin engine add FILE` instead."
         )
-    say("Building takes a minute for rpc, some for Vulkan and about an hour for CUDA.")
+    say("Building takes a minute for rpc, some for Vulkan, and for CUDA about an hour for each kind of card.")
     done = subprocess.run([sys.executable, str(recipe), part], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise ZhiyinError("The part {part} could not be built; what CMake printed says why.", part=part)

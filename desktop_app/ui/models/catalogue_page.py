@@ -201,7 +201,8 @@ class CataloguePage(QWidget):
     def _search_unasked(self) -> None:
         """Ask a host for what was typed, where that may be done unasked and the catalogue has nothing of the kind."""
         long_enough = len(self._search.text().strip()) >= _SHORTEST
-        if long_enough and (self._on_host or not self._rows()) and self.isVisible() and position() == ONLINE:
+        nothing_here = self._overview is not None and not self._rows()
+        if long_enough and (self._on_host or nothing_here) and self.isVisible() and position() == ONLINE:
             self._search_host(self._host)
 
     def _show(self) -> None:

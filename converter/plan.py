@@ -353,7 +353,7 @@ def _groups(sizes: Sequence[int], most: int) -> list[list[int]]:
     return groups
 
 
-def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config) -> None:
+def _check_sources(checkpoint: MergedCheckpoint | PreparedCheckpoint, blueprint: Blueprint, config: Config) -> None:
     """Raise `BadFile` when the checkpoint is not what its configuration says, or the tensors that this was read off."""
     implied = config.origin == str(checkpoint.path)
     for tensor in blueprint.tensors:
@@ -372,7 +372,12 @@ def _check_sources(checkpoint: Checkpoint, blueprint: Blueprint, config: Config)
                 )
 
 
-def _lacking(checkpoint: Checkpoint, blueprint: Blueprint, source: Source, *, implied: bool) -> BadFile:
+def _lacking(
+    checkpoint: MergedCheckpoint | PreparedCheckpoint, blueprint: Blueprint, source: Source, *, implied: bool
+) -> BadFile:
+    absent = None if checkpoint.listed is None else checkpoint.listed.absent_as(source.name)
+    if absent is not None:
+        return absent
     if implied:
         return BadFile(
             "{path} has no tensor {tensor}, without which it is not whole; download it all.",

@@ -10,7 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from converter.checkpoint import Checkpoint, StoredTensor
+from converter.checkpoint.listed_files import ListedFiles
 from converter.checkpoint.lora import Adapter, AddedBias, LowRank, NewRows
+from converter.checkpoint.prepared import PreparedCheckpoint
 from converter.checkpoint.source_file import Rows
 from converter.ggml import widen
 from models.config import Config
@@ -74,6 +76,11 @@ class MergedCheckpoint:
     def path(self) -> Path:
         """The base's folder or file."""
         return self._base.path
+
+    @property
+    def listed(self) -> ListedFiles | None:
+        """What an index lists of the base."""
+        return self._base.listed if isinstance(self._base, PreparedCheckpoint) else None
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor, merged whole where an adapter changes it."""

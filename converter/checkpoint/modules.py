@@ -16,7 +16,7 @@ class ModulesCheckpoint:
 
     def __init__(self, base: Checkpoint, modules: Mapping[str, Checkpoint]) -> None:
         """Take the transformer, and the modules by the names of their folders; all are closed with it."""
-        self._base = base
+        self.base = base
         self._parts = (base, *modules.values())
         self._places: dict[str, tuple[Checkpoint, str]] = {name: (base, name) for name in base.tensors}
         for folder, part in modules.items():
@@ -25,7 +25,7 @@ class ModulesCheckpoint:
     @property
     def path(self) -> Path:
         """The transformer's."""
-        return self._base.path
+        return self.base.path
 
     @property
     def tensors(self) -> Mapping[str, StoredTensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.gguf_file import GGUFFile
+from converter.checkpoint.listed_files import ListedFiles
 from converter.checkpoint.meta_llama import MetaCheckpoint, is_meta_layout
 from converter.checkpoint.modules import ModulesCheckpoint
 from converter.checkpoint.scaled import ScaledCheckpoint, block_size, scales_of
@@ -43,6 +44,15 @@ def open_checkpoint(source: Path, weights: Path | None = None) -> Checkpoint:
             checkpoint, {module.folder: open_weights(source / module.folder) for module in modules.dense}
         )
     return scaled(source, checkpoint)
+
+
+def listed_files(checkpoint: Checkpoint) -> ListedFiles | None:
+    """Return what an opened checkpoint reads by an index; None: it has none."""
+    if isinstance(checkpoint, ModulesCheckpoint):
+        return listed_files(checkpoint.base)
+    if isinstance(checkpoint, ScaledCheckpoint):
+        return listed_files(checkpoint.inner)
+    return checkpoint if isinstance(checkpoint, ListedFiles) else None
 
 
 def scaled(source: Path, checkpoint: Checkpoint) -> Checkpoint:

@@ -12,8 +12,9 @@ import numpy as np
 from converter.checkpoint import Checkpoint, StoredTensor
 from converter.checkpoint.experts_apart import ExpertsApart, with_experts_apart
 from converter.checkpoint.gguf_file import GGUFFile
+from converter.checkpoint.listed_files import ListedFiles
 from converter.checkpoint.meta_llama import MetaCheckpoint
-from converter.checkpoint.open import open_checkpoint, read_config
+from converter.checkpoint.open import listed_files, open_checkpoint, read_config
 from converter.checkpoint.quantized import is_float
 from converter.checkpoint.scaled import ScaledCheckpoint
 from converter.checkpoint.source_file import Rows
@@ -36,13 +37,19 @@ class PreparedCheckpoint:
     """Another checkpoint under the usual names of its tensors, with the configuration that they bear out."""
 
     def __init__(
-        self, inner: Checkpoint, stored: Mapping[str, str], config: Config, notes: tuple[Sentence, ...]
+        self,
+        inner: Checkpoint,
+        stored: Mapping[str, str],
+        config: Config,
+        notes: tuple[Sentence, ...],
+        listed: ListedFiles | None = None,
     ) -> None:
-        """Take stored names by usual ones; `notes` say what was done that a user should know."""
+        """Take stored names by usual ones; `notes` say what was done that a user should know, `listed` is what an index lists."""
         self._inner = inner
         self._stored = stored
         self.config = config
         self.notes = notes
+        self.listed = listed
         self.tensors: Mapping[str, StoredTensor] = {name: inner.tensors[own] for name, own in stored.items()}
 
     @property
@@ -103,6 +110,7 @@ def prepared(source: Path, inner: Checkpoint) -> PreparedCheckpoint:
             path=source,
             tensor=unmerged[:100],
         )
+    listed = listed_files(inner)
     stored = without_wrappers(inner.tensors)
     bare = PreparedCheckpoint(inner, stored, Config({}), ())
     config = read_config(source, inner if isinstance(inner, MetaCheckpoint) else bare)
@@ -116,7 +124,8 @@ def prepared(source: Path, inner: Checkpoint) -> PreparedCheckpoint:
         raise BadFile("{path} holds tensors twice, under several names; save the model by itself.", path=source)
     config, rows_notes = _by_its_rows(inner, named, config, family)
     config, notes, named = _by_its_head(inner, named, config, family)
-    return PreparedCheckpoint(inner, named, config, (*rows_notes, *notes))
+    of_index = () if listed is None else listed.notes
+    return PreparedCheckpoint(inner, named, config, (*of_index, *rows_notes, *notes), listed)
 
 
 def _names(blueprint: Blueprint) -> set[str]:

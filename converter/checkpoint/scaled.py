@@ -36,7 +36,7 @@ class ScaledCheckpoint:
         Raises:
             BadFile: scales do not fit their tensor.
         """
-        self._inner = inner
+        self.inner = inner
         self._scales = scales_of(inner)
         self._block = _fitting_block(inner, self._scales, block)
         hidden = set(self._scales.values())
@@ -56,7 +56,7 @@ class ScaledCheckpoint:
     @property
     def path(self) -> Path:
         """The folder or file of the inner checkpoint."""
-        return self._inner.path
+        return self.inner.path
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor, scaled where it has scales."""
@@ -64,11 +64,11 @@ class ScaledCheckpoint:
 
     def rows(self, name: str) -> Rows:
         """Return one tensor, its rows read and scaled when they are used."""
-        values, scale = self._inner.rows(name), self._scales.get(name)
+        values, scale = self.inner.rows(name), self._scales.get(name)
         if scale is None:
             return values
         shape = self.tensors[name].shape
-        factors = self._inner.read(scale).astype(np.float32)
+        factors = self.inner.read(scale).astype(np.float32)
         factors = factors.reshape(*factors.shape, *(1 for _ in shape[factors.ndim :]))
         return _ScaledRows(values, factors, shape, _steps(shape, factors.shape, self._block))
 
@@ -78,11 +78,11 @@ class ScaledCheckpoint:
 
     def check(self) -> None:
         """Raise `BadFile` where a file was changed since it was opened."""
-        self._inner.check()
+        self.inner.check()
 
     def close(self) -> None:
         """Let go of the files."""
-        self._inner.close()
+        self.inner.close()
 
 
 def scales_of(checkpoint: Checkpoint) -> dict[str, str]:

@@ -7,25 +7,22 @@ beside another. Sets of the same tensors are compared; only where they are alike
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from converter.checkpoint import Checkpoint
 from converter.checkpoint.elsewhere import without_weights
+from converter.checkpoint.listed_files import ListedFiles, Reader, files_are_missing, open_listed, read_weight_map
 from converter.checkpoint.safetensors import SafetensorsFile
 from converter.checkpoint.shards import Shards
 from converter.checkpoint.source_file import Rows
 from converter.checkpoint.torch_pickle import TorchPickleFile
 from models.errors import BadFile, ZhiyinError
 from models.regular_file import is_there
-from models.untrusted_json import LARGEST_TABLE, read_struct
-
-Reader = Callable[[Path], Checkpoint]
 
 
 class _Layout(NamedTuple):
@@ -63,13 +60,6 @@ _ROUNDING = 2.0**-7
 """Of bfloat16, relative, with room to spare."""
 
 
-class WeightIndex(msgspec.Struct):
-    """The index of a checkpoint in several files."""
-
-    weight_map: dict[str, str] = {}
-    """Name of each tensor -> its file."""
-
-
 @dataclass(frozen=True)
 class WeightSet:
     """Files that together hold a model."""
@@ -80,6 +70,10 @@ class WeightSet:
     reader: Reader
     missing: tuple[str, ...] = ()
     """Names of files that belong to it and are not there."""
+    index: Path | None = None
+    """What names the files."""
+    beside: tuple[Path, ...] = ()
+    """Files that are of the same series, though the index does not name them."""
 
     def open(self, source: Path) -> Checkpoint:
         """Open it as the checkpoint of `source`.
@@ -87,14 +81,10 @@ class WeightSet:
         Raises:
             BadFile: files are missing, truncated or damaged.
         """
+        if self.index is not None:
+            return open_listed(self.index, self.files, self.missing, self.beside, self.reader)
         if self.missing:
-            raise BadFile(
-                "{folder} lacks {names} ({part} of {total} files); download them.",
-                folder=source,
-                names=", ".join(name[:80] for name in self.missing[:4]),
-                part=len(self.missing),
-                total=len(self.missing) + len(self.files),
-            )
+            raise files_are_missing(source, self.missing, len(self.missing) + len(self.files))
         parts = [self.reader(path) for path in self.files]
         return parts[0] if len(parts) == 1 else Shards(source, parts)
 
@@ -148,8 +138,10 @@ def _set_of(file: Path) -> WeightSet:
     if file.name.endswith(".index.json"):
         return _listed(file, layout.reader)
     index = file.with_name(layout.index_name)
-    if index.is_file() and file.name in _names_in(index):
-        return _listed(index, layout.reader)
+    if index.is_file() and _names_in(index):
+        listed = _listed(index, layout.reader)
+        if file in (*listed.files, *listed.beside):
+            return listed
     beside = _series(
         [path for path in file.parent.glob(f"*{file.suffix}") if _PART.fullmatch(path.stem)], layout.reader
     )
@@ -163,7 +155,7 @@ def _sets(folder: Path, layout: _Layout) -> list[WeightSet]:
     index = folder / layout.index_name
     if index.is_file() and (_lists_files(index, beside=folder / layout.single in files) or not files):
         listed = _listed(index, layout.reader)
-        rest = [path for path in files if path not in listed.files]
+        rest = [path for path in files if path not in (*listed.files, *listed.beside)]
         if listed.files or not rest:  # otherwise the index was left behind when its files were removed
             sets.append(listed)
         files = rest
@@ -205,7 +197,22 @@ def _listed(index: Path, reader: Reader) -> WeightSet:
             )
     paths = [index.parent / name for name in names]
     present = [path for path in paths if is_there(path)]
-    return WeightSet(index.name, tuple(present), reader, tuple(path.name for path in paths if path not in present))
+    beside = _of_their_series(index.parent, present)
+    numbered = _series([*present, *beside], reader)
+    is_whole = len(numbered) == 1 and not numbered[0].missing  # there never were other files
+    missing = () if is_whole else tuple(path.name for path in paths if path not in present)
+    return WeightSet(index.name, tuple(present), reader, missing, index, tuple(beside))
+
+
+def _of_their_series(folder: Path, files: Sequence[Path]) -> list[Path]:
+    """Return the files in a folder that have the names and counts of these numbered ones, and other numbers."""
+    series = {_series_name(path) for path in files} - {None}
+    return sorted(path for path in folder.iterdir() if path not in files and _series_name(path) in series)
+
+
+def _series_name(path: Path) -> tuple[str, str, str] | None:
+    match = _PART.fullmatch(path.stem)
+    return None if match is None else (match["stem"], match["count"], path.suffix)
 
 
 def _lists_files(index: Path, *, beside: bool) -> bool:
@@ -219,7 +226,7 @@ def _lists_files(index: Path, *, beside: bool) -> bool:
 
 
 def _names_in(index: Path) -> list[str]:
-    return sorted(set(read_struct(index, WeightIndex, largest=LARGEST_TABLE).weight_map.values()))
+    return sorted(set(read_weight_map(index).values()))
 
 
 def _one_of(folder: Path, sets: Sequence[WeightSet]) -> Checkpoint:
@@ -246,8 +253,10 @@ def _one_of(folder: Path, sets: Sequence[WeightSet]) -> Checkpoint:
         for _, checkpoint in kept:
             checkpoint.close()
         raise
-    is_whole = len(kept) == 1 or _is_listed(kept[0][0])
-    return kept[0][1] if is_whole else Shards(folder, [checkpoint for _, checkpoint in kept])
+    first, *others = (checkpoint for _, checkpoint in kept)
+    if isinstance(first, ListedFiles):
+        return first.with_others(others)
+    return Shards(folder, [first, *others]) if others else first
 
 
 def _is_new(
@@ -263,7 +272,7 @@ def _is_new(
 
 
 def _is_listed(one: WeightSet) -> bool:
-    return one.name.endswith(".index.json")
+    return one.index is not None
 
 
 def _compare_with_later_layouts(

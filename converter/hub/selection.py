@@ -139,7 +139,7 @@ def choose(repository: str, files: Sequence[RemoteFile], named: str, selection: 
 def listed_weights(
     repository: str, files: Sequence[RemoteFile], index: str, weight_map: Mapping[str, object]
 ) -> tuple[RemoteFile, ...]:
-    """Return the files that an index names.
+    """Return the files that an index names, and those of the same series that it forgot.
 
     Raises:
         BadFile: the repository lacks one of them, or the index points elsewhere.
@@ -149,8 +149,12 @@ def listed_weights(
     missing = [name for name in names if name not in by_name]
     listed = [by_name[name] for name in names if name in by_name]
     patterns = next(group for known, group in _WEIGHTS if known == index)
+    series = {_series_of(file.name) for file in listed if _SHARD.search(PurePosixPath(file.name).stem)}
+    listed = [by_name[name] for name in sorted(by_name) if name in names or _series_of(name) in series]
+    if _sets({file.name: file for file in listed}, patterns) and not _leaves(missing):
+        missing = []  # the series is whole: there never were files of these names
     others = _sets({name: file for name, file in by_name.items() if file not in listed}, patterns)
-    if len(others) == 1 and missing and not any("/" in name or "\\" in name for name in names):
+    if len(others) == 1 and missing and not _leaves(names):
         return tuple(others[0])  # the index was left behind
     if missing or not names:
         raise BadFile(
@@ -162,6 +166,11 @@ def listed_weights(
     if others:
         raise two_sets(repository, listed, others[0])
     return tuple(listed)
+
+
+def _leaves(names: Iterable[str]) -> bool:
+    """Tell whether any of these is no plain name of a file."""
+    return any("/" in name or "\\" in name for name in names)
 
 
 def whole_sets(files: Iterable[RemoteFile]) -> list[list[RemoteFile]]:

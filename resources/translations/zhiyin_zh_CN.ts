@@ -1800,6 +1800,18 @@
         <translation>{id} 不是</translation>
     </message>
     <message>
+        <source>{index} does not name {file}, which belongs to the same model by its number; its tensors were read, too.</source>
+        <translation>{index} 没有列出 {file}，但按编号它属于同一个模型；其中的张量也已读取。</translation>
+    </message>
+    <message>
+        <source>{index} says that {tensor} is in {file}, but no file here holds it (tensors like this: {count}); if answers make no sense, download {file} again.</source>
+        <translation>{index} 说 {tensor} 在 {file} 中，但这里没有任何文件包含它（这样的张量：{count} 个）；如果回答没有意义，请重新下载 {file}。</translation>
+    </message>
+    <message>
+        <source>{index} says that {tensor} is in {named}, but {file} holds it, from which it was read (tensors like this: {count}).</source>
+        <translation>{index} 说 {tensor} 在 {named} 中，但它实际在 {file} 中，已从那里读取（这样的张量：{count} 个）。</translation>
+    </message>
+    <message>
         <source>{name!r} cannot be a file&apos;s name; choose another one.</source>
         <translation>{name!r} 不能用作文件名；请换一个。</translation>
     </message>
@@ -3050,6 +3062,10 @@
     <message>
         <source>{path} says that {size} weights share a scale, which are no rows and columns; download it again.</source>
         <translation>{path} 说 {size} 个权重共用一个缩放系数，但这不是行数和列数；请重新下载。</translation>
+    </message>
+    <message>
+        <source>{path} says that {tensor} is in {file}, but no file here holds it; download {file} again, or get the checkpoint elsewhere.</source>
+        <translation>{path} 说 {tensor} 在 {file} 中，但这里没有任何文件包含它；请重新下载 {file}，或从别处获取该检查点。</translation>
     </message>
     <message>
         <source>{path} says {key!r} is {value}, but it must be {wanted}; download it again.</source>

@@ -1800,6 +1800,18 @@
         <translation>{id} 不是</translation>
     </message>
     <message>
+        <source>{index} does not name {file}, which belongs to the same model by its number; its tensors were read, too.</source>
+        <translation>{index} 沒有列出 {file}，但按編號它屬於同一個模型；其中的張量也已讀取。</translation>
+    </message>
+    <message>
+        <source>{index} says that {tensor} is in {file}, but no file here holds it (tensors like this: {count}); if answers make no sense, download {file} again.</source>
+        <translation>{index} 說 {tensor} 在 {file} 中，但這裡沒有任何檔案包含它（這樣的張量：{count} 個）；如果回答沒有意義，請重新下載 {file}。</translation>
+    </message>
+    <message>
+        <source>{index} says that {tensor} is in {named}, but {file} holds it, from which it was read (tensors like this: {count}).</source>
+        <translation>{index} 說 {tensor} 在 {named} 中，但它實際在 {file} 中，已從那裡讀取（這樣的張量：{count} 個）。</translation>
+    </message>
+    <message>
         <source>{name!r} cannot be a file&apos;s name; choose another one.</source>
         <translation>{name!r} 不能用作檔名；請換一個。</translation>
     </message>
@@ -3050,6 +3062,10 @@
     <message>
         <source>{path} says that {size} weights share a scale, which are no rows and columns; download it again.</source>
         <translation>{path} 說 {size} 個權重共用一個縮放係數，但這不是列數和欄數；請重新下載。</translation>
+    </message>
+    <message>
+        <source>{path} says that {tensor} is in {file}, but no file here holds it; download {file} again, or get the checkpoint elsewhere.</source>
+        <translation>{path} 說 {tensor} 在 {file} 中，但這裡沒有任何檔案包含它；請重新下載 {file}，或從別處取得該檢查點。</translation>
     </message>
     <message>
         <source>{path} says {key!r} is {value}, but it must be {wanted}; download it again.</source>

@@ -129,3 +129,16 @@ def test_the_set_that_is_named_comes(server: HubServer, tmp_path: Path, file: st
     checkpoint = open_checkpoint(done.source)
     assert set(checkpoint.tensors) == set(WEIGHTS)
     checkpoint.close()
+
+
+@pytest.mark.parametrize("named", [(OLD[0], OLD[0]), (OLD[0], "model-00003-of-00002.safetensors"), (OLD[1], OLD[0])])
+def test_an_index_that_names_the_wrong_files_of_a_series_gets_it_all(
+    server: HubServer, tmp_path: Path, named: tuple[str, str]
+) -> None:
+    put(server, halves(tmp_path) | {INDEX: index(*named)})
+    assert preview(server, tmp_path).weights > 0
+    done = get(server, tmp_path)
+    assert {path.name for path in done.files} == {"config.json", INDEX, *OLD}
+    checkpoint = open_checkpoint(done.source)
+    assert set(checkpoint.tensors) == set(WEIGHTS)
+    checkpoint.close()

@@ -239,8 +239,8 @@ class _Chat:
             self.messages.pop()
             raise
         self.messages.append(self._message("assistant", result.text))
-        if request.schema is not None and result.reason in ("end", "stop"):
-            check_answer(request.schema, split_reasoning(result.text).answer)
+        if request.schema is not None and result.reason != "cancelled":
+            _check(request.schema, result)
         return result.reason
 
     def make_room(self, error: ZhiyinError, choose: Callable[[], str]) -> bool:
@@ -330,9 +330,14 @@ def _print_reply(engine: Answers, request: Generate) -> Reply:
         say(
             "zhiyin: the context is full, so the reply ends here. With your next message you choose how the chat goes on."
         )
-    if request.schema is not None and result.reason not in ("end", "stop"):
-        say("zhiyin: the answer is not whole, so that it is no JSON; allow more with --max-tokens.")
     return result
+
+
+def _check(schema: Mapping[str, Any], result: Reply) -> None:
+    """Hold a reply that nobody stopped to its schema; raises `WrongAnswer`, for a cut answer too."""
+    if result.reason not in ("end", "stop"):
+        raise WrongAnswer("The answer was cut off, so that it is no whole JSON; allow more with --max-tokens or --ctx.")
+    check_answer(schema, split_reasoning(result.text).answer)
 
 
 def _wait(job: Job[Reply]) -> Reply:

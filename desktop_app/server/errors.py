@@ -16,6 +16,7 @@ _STATUS = {
     "context-full": 400,
     "failed": 400,
     "bad-grammar": 400,
+    "bad-schema": 400,
     "template-limit": 400,
     "ambiguous-model": 400,
     "does-not-fit": 503,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from desktop_app.chat.schema_check import unheld_keywords
 from desktop_app.server.errors import APIError
 from models.chat.calls.generic import call_schema
 from models.chat.reply import functions
@@ -58,7 +59,7 @@ def schema_of(given: Any, where: str) -> Mapping[str, Any] | None:
     """Return the schema of OpenAI's `response_format`, or of `text.format` of responses, which nests less.
 
     Raises:
-        APIError: it is none.
+        APIError: it is none, or it is strict and says what no grammar can hold an answer to.
     """
     if given is None:
         return None
@@ -67,9 +68,15 @@ def schema_of(given: Any, where: str) -> Mapping[str, Any] | None:
         return None
     if kind == "json_object":
         return _ANY_OBJECT
-    schema = given.get("json_schema", given).get("schema") if kind == "json_schema" and _nests(given) else None
+    form = given.get("json_schema", given) if kind == "json_schema" and _nests(given) else {}
+    schema = form.get("schema")
     if not isinstance(schema, Mapping):
         message = f"Invalid value for '{where}': it must be text, json_object, or json_schema with a schema."
+        raise APIError(400, message, code="invalid_value", param=where)
+    if form.get("strict") is True and (words := unheld_keywords(schema)):
+        message = (
+            f"Invalid schema for '{where}': no answer can be held to {', '.join(words)}; leave out 'strict', or that."
+        )
         raise APIError(400, message, code="invalid_value", param=where)
     return schema
 

@@ -492,6 +492,10 @@
         <translation>回答不是 JSON（{reason}）；请再问一次。</translation>
     </message>
     <message>
+        <source>The answer was cut off, so that it is no whole JSON; allow more with --max-tokens or --ctx.</source>
+        <translation>回答被截断了，因此不是完整的 JSON；请用 --max-tokens 或 --ctx 允许更多。</translation>
+    </message>
+    <message>
         <source>The argument {name} must be a text.</source>
         <translation>参数 {name} 必须是文本。</translation>
     </message>

@@ -31,6 +31,30 @@ def test_a_schema_and_tools_exclude_each_other(tmp_path: Path) -> None:
     assert "A schema holds the whole reply" in done.stderr
 
 
+def test_an_answer_that_its_schema_does_not_allow_ends_with_1(starter_gguf: Path, tmp_path: Path) -> None:
+    """A script takes no half JSON, and none that the grammar could not hold to the schema, for an answer."""
+    said = (
+        "chat",
+        "-m",
+        str(starter_gguf),
+        "--prompt",
+        "x",
+        "--temperature",
+        "0",
+        "--ctx",
+        "1024",
+        "--max-tokens",
+        "8",
+    )
+    schema = tmp_path / "schema.json"
+    cases = {'{"type": "string", "minLength": 200}': "cut off", '{"const": 8, "multipleOf": 7}': "not a multiple of 7"}
+    for text, fault in cases.items():
+        schema.write_text(text, "utf-8")
+        done = zhiyin(*said, "--schema", str(schema), ZHIYIN_HOME=str(tmp_path))
+        assert done.returncode == 1, done.stdout
+        assert fault in done.stderr
+
+
 def test_a_chat_with_tools_is_stored_and_what_was_cut_off_in_it_is_finished(starter_gguf: Path, tmp_path: Path) -> None:
     call = {"id": "call00000", "name": "calculator", "arguments": {"expression": "6 * 7"}}
     with closing(History(tmp_path / "chats.sqlite3")) as history:

@@ -255,11 +255,17 @@ def test_a_tool_can_be_forced_on_any_model(client: OpenAI, choice: Any) -> None:
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 
+def strict_format(schema: Any) -> Any:
+    return {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": schema}}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"response_format": {"type": "xml"}},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"$ref": "#"}}}},
+        {"response_format": strict_format({"type": "integer", "multipleOf": 7})},
         {"tool_choice": "required"},
         {"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "other"}}},
         {"tools": [{"type": "function"}]},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from desktop_app.engine.grammar import Grammar
 from desktop_app.engine.protocol import SamplingSettings
+from desktop_app.engine.reply_pieces import ReplyPieces
 from desktop_app.engine.results import Reply
 from desktop_app.engine.runner import ContextFull, ProgressCallback, Runner, RunningSequence
 from desktop_app.engine.sampler import NO_TOKEN, Sampler
@@ -37,8 +38,8 @@ class OutputFilter:
     """Control tokens that the filter is to see, with what stands for them in the text."""
     told: int = 0
     """Characters of the opening that the listener has: the reply was begun before."""
-    leading_blanks: int = 0
-    """Spaces at the beginning of the first token that are none of the text."""
+    begins: bool = False
+    """The first token is a text's first; otherwise a text is gone on with."""
 
 
 class Step(NamedTuple):
@@ -112,6 +113,7 @@ def generation(
     reused = runner.truncate(min(common_prefix(runner.tokens, prompt), len(prompt) - 1), len(prompt))
     shown = shown or OutputFilter()
     text = _TextStream((*sampling.stop, *runner.stop_texts), on_text, shown)
+    pieces = ReplyPieces(runner.vocabulary, shown.marks, begins=shown.begins)
     grammar = Grammar(runner.vocabulary, sampling.grammar) if sampling.grammar else None
     sampler = Sampler(sampling, runner.info.vocabulary_size, prompt, grammar)
     prompt_end = start
@@ -128,8 +130,7 @@ def generation(
             if on_token is not None:
                 on_token(token, runner.logits(written.unverified))
             written.count += 1
-            piece = shown.marks.get(token) or runner.vocabulary.piece(token)
-            if text.add(without_blanks(piece, shown.leading_blanks) if written.count == 1 else piece):
+            if text.add(pieces.add(token)):
                 reason = "stop"
                 break
             if written.is_full:
@@ -142,7 +143,10 @@ def generation(
     finally:
         sampler.close()
         written.drop_unverified()
-    text.finish(cut=reason in ("cancelled", "length", "full"))
+    cut = reason in ("cancelled", "length", "full")
+    if cut:
+        text.add(pieces.rest())
+    text.finish(cut=cut)
     end = time.perf_counter()
     return Reply(
         text=text.whole,
@@ -156,11 +160,6 @@ def generation(
         guessed_tokens=0 if drafts is None else drafts.guessed,
         right_guesses=0 if drafts is None else drafts.right,
     )
-
-
-def without_blanks(piece: bytes, most: int) -> bytes:
-    """Return a piece without spaces in front of it, `most` of them at most."""
-    return piece[min(len(piece) - len(piece.lstrip(b" ")), most) :]
 
 
 def check_room(runner: RunningSequence | Runner, prompt: Sequence[int]) -> None:

@@ -59,8 +59,7 @@ class Replying:
             resume(sequence, file, identity, prompt)
         reader = ReplyReader(chat_format, prompting.template(asked), request.tools, begun or opening)
         marks = {} if chat_format is None else mark_tokens(runner, chat_format.marks)
-        blanks = 0 if begun else runner.vocabulary.leading_blanks
-        shown = OutputFilter(reader, begun or opening, marks, told=len(begun), leading_blanks=blanks)
+        shown = OutputFilter(reader, begun or opening, marks, told=len(begun), begins=not begun)
         settled = None if runner.info.can_trim else prompting.stable_prefix(asked, prompt)
         sampling = self._held_to_grammar(request, reasoning=thinks_still(begun) if begun else bool(opening))
 

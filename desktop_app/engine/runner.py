@@ -52,11 +52,16 @@ class Vocabulary(Protocol):
     closing: Sequence[int]
     """The tokens that the publisher's tokenizer ends a text with; no prompt ends with them."""
 
-    leading_blanks: int
-    """Spaces at the beginning of a text's first token that the publisher's decoder takes off."""
-
     def piece(self, token: int) -> bytes:
         """Return a token's bytes, b"" for control tokens; may be part of a UTF-8 character."""
+        ...
+
+    def first_piece(self, token: int) -> bytes:
+        """Return a token's bytes where a text begins with it, as the publisher's decoder has it: without the blank in front."""
+        ...
+
+    def ends_word(self, token: int) -> bool:
+        """Tell whether the space at a token's end stands for the end of a word: a text does not end with it."""
         ...
 
     def control_texts(self) -> Sequence[str]:

@@ -16,6 +16,8 @@ from models.vocab.structures import BPE, AddedToken, Step, Tokenizer
 
 BLANK = cutting.BLANK
 _USUAL_SUFFIX = "</w>"
+USUAL_PREFIX = "##"
+"""Of WordPiece's tokens inside a word."""
 
 
 def own_rules(
@@ -63,7 +65,9 @@ def of_bpe(tokenizer: Tokenizer, ids: Mapping[str, int], added: Iterable[AddedTo
         ignore_merges=model.ignore_merges,
         prefix=model.continuing_subword_prefix or "",
         suffix=model.end_of_word_suffix or "",
-        **writing(tokenizer.decoder, model.vocab, model.end_of_word_suffix),
+        **writing(
+            tokenizer.decoder, model.vocab, model.end_of_word_suffix, prefix=model.continuing_subword_prefix or ""
+        ),
     )
     return own_rules(tokenizer.pre_tokenizer, rules, added, model.vocab, merges)
 
@@ -73,13 +77,22 @@ def has_blanks(tokens: Iterable[str | bytes]) -> bool:
     return any(isinstance(token, str) and len(token) > 1 and BLANK in token for token in tokens)
 
 
-def writing(decoder: Step | None, tokens: Collection[str | bytes], suffix: str | None = None) -> dict[str, Any]:
-    """Return the fields of `PieceRules` that say how tokens become text; `suffix`: of the last token of a word."""
+def writing(
+    decoder: Step | None, tokens: Collection[str | bytes], suffix: str | None = None, *, prefix: str = ""
+) -> dict[str, Any]:
+    """Return the fields of `PieceRules` that say how tokens become text; {}: not by these rules.
+
+    Args:
+        decoder: the publisher's.
+        tokens: the vocabulary.
+        suffix: of the last token of a word.
+        prefix: of the tokens inside a word.
+    """
     leaves = [] if decoder is None else [*decoder.leaves()]
     kinds = [step.type for step in leaves]
     if "<0x00>" in tokens:
         return {}
-    at_words = (kinds == ["WordPiece"] and not suffix) or (
+    at_words = (kinds == ["WordPiece"] and not suffix and (leaves[0].prefix or USUAL_PREFIX) == prefix) or (
         kinds == ["BPEDecoder"] and (leaves[0].suffix or _USUAL_SUFFIX) == suffix
     )
     unmarked = {*kinds} <= {"Fuse"} and not has_blanks(tokens)

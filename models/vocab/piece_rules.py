@@ -46,11 +46,20 @@ class PieceRules(msgspec.Struct, omit_defaults=True):
 
     def written(self, token: str) -> str:
         """Return what a token stands for where `plain` says so."""
-        if self.suffix and token.endswith(self.suffix):
-            return token[: -len(self.suffix)] + " "
         if self.joined is None:
-            return token
-        text = token[len(self.prefix) :] if self.prefix and token.startswith(self.prefix) else self.joined + token
+            return token.replace(self.suffix, " ") if self.suffix else token
+        continues = self.prefix and token.startswith(self.prefix)
+        return self._cleaned(token[len(self.prefix) :] if continues else self.joined + token)
+
+    def written_first(self, token: str) -> str:
+        """Return the same of a text's first token: nothing is in front of it, and it keeps its `prefix`."""
+        return self.written(token) if self.joined is None else self._cleaned(token)
+
+    def ends_word(self, token: str) -> bool:
+        """Tell whether a token's last space, which `written` gives it, is left out at the end of a text."""
+        return self.joined is None and bool(self.suffix) and token.endswith(self.suffix)
+
+    def _cleaned(self, text: str) -> str:
         for spaced, close in _CLEANED if self.cleanup else ():
             text = text.replace(spaced, close)
         return text

@@ -17,12 +17,12 @@ from models.vocab.piece_rules import KEY as RULES
 from models.vocab.sections import SpacePrefix
 from models.vocab.structures import AnyTokenizer, Step, Tokenizer
 from models.vocab.text_normalization import KEY, NormalizationStep, as_json, steps_of
-from models.vocab.vocabulary import LEADING_BLANKS, SPLIT_WORDS, TokenType, Vocabulary
+from models.vocab.vocabulary import EVERY_BLANK, LEADING_BLANKS, SPLIT_WORDS, TokenType, Vocabulary
 
 _BLANK = "\u2581"
 _WRITES_BLANKS = NormalizationStep("Replace", " ", content=_BLANK)
 """llama.cpp does this itself for sentencepiece's pieces."""
-_ALL_BLANKS = 1024
+_MOST_BLANKS = 1024
 _SCHEMES = {"always": SpacePrefix.MISSING, "first": SpacePrefix.FIRST_MISSING, "never": SpacePrefix.NONE}
 
 
@@ -135,10 +135,8 @@ def _is_followed(vocabulary: Vocabulary, steps: Sequence[Step]) -> bool:
     kinds = [step.type for step in steps]
     if vocabulary.model == "gpt2":
         return "ByteLevel" in kinds and {*kinds} <= {"ByteLevel", "Fuse"}
-    if vocabulary.model == "bert":
-        return kinds == ["WordPiece"]
-    if '"plain":true' in vocabulary.extra.get(RULES, ""):
-        return kinds != ["BPEDecoder"]  # a space less behind the last token, which a stream does not know
+    if vocabulary.model == "bert" or '"plain":true' in vocabulary.extra.get(RULES, ""):
+        return '"plain":true' in vocabulary.extra.get(RULES, "")
     fused = kinds.index("Fuse") if "Fuse" in kinds else len(kinds)
     if "Strip" in kinds[:fused]:
         return False  # it strips every token, not the text
@@ -148,18 +146,16 @@ def _is_followed(vocabulary: Vocabulary, steps: Sequence[Step]) -> bool:
 
 
 def _leading_blanks(steps: Sequence[Step]) -> int:
-    """Return how many spaces a decoder takes off the first token.
+    """Return how many spaces a decoder takes off the first token; `PieceRules` have WordPiece's own.
 
-    Source: huggingface/tokenizers, pre_tokenizers/metaspace.rs and decoders (strip.rs, wordpiece.rs).
+    Source: huggingface/tokenizers, pre_tokenizers/metaspace.rs and decoders/strip.rs.
     """
     for step in steps:
         if step.type == "Metaspace":
             never = step.prepend_scheme == "never" or (step.prepend_scheme is None and step.add_prefix_space is False)
-            return 0 if never else _ALL_BLANKS
-        if step.type == "WordPiece":
-            return 1
+            return 0 if never else EVERY_BLANK
         if step.type == "Strip" and step.content == " ":
-            return min(step.start or 0, _ALL_BLANKS)
+            return min(step.start or 0, _MOST_BLANKS)
     return 0
 
 

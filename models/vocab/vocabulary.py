@@ -35,6 +35,8 @@ SPLIT_WORDS = "zhiyin.tokenizer.split_words"
 """GGUF key: no piece holds the end of a word and the space behind it."""
 LEADING_BLANKS = "zhiyin.tokenizer.leading_blanks"
 """GGUF key: how many spaces at the beginning of a text's first token are none of the text, as its decoder has it."""
+EVERY_BLANK = -1
+"""Instead of that number: all spaces of the first token, wherever they stand in it."""
 NORMALIZATION = "zhiyin.tokenizer.normalization"
 """GGUF key: the Unicode normal form that whole texts get first (NFC …), control tokens in them, too; llama.cpp knows none."""
 _WRITTEN = {"separator": "seperator"}

@@ -16,7 +16,8 @@ import msgspec
 from models.errors import BadFile
 from models.untrusted_json import LARGEST_TABLE, TokenId, decode_file, read_bytes
 from models.vocab.added_tokens import read_added_tokens
-from models.vocab.own_rules import own_rules
+from models.vocab.own_rules import USUAL_PREFIX, own_rules, writing
+from models.vocab.piece_rules import KEY as RULES
 from models.vocab.piece_rules import PieceRules
 from models.vocab.special import read_tokenizer_config
 from models.vocab.structures import AddedToken, AnyTokenizer, Step
@@ -27,14 +28,14 @@ from models.vocab.wordpiece_tokenizer import LONGEST_WORD
 MODEL = "bert"
 """`tokenizer.ggml.model` of WordPiece vocabularies."""
 _SPACE = "\u2581"
-_CONTINUES = "##"
+_USUAL_DECODER = Step("WordPiece", prefix=USUAL_PREFIX, cleanup=True)
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 class _WordPiece(msgspec.Struct):
     vocab: dict[str, TokenId]
     unk_token: str = "[UNK]"  # noqa: S105 - a token of a vocabulary
-    continuing_subword_prefix: str = _CONTINUES
+    continuing_subword_prefix: str = USUAL_PREFIX
     max_input_chars_per_word: int = LONGEST_WORD
 
 
@@ -67,10 +68,18 @@ def decode_wordpiece(path: Path, data: bytes) -> Vocabulary:
     prefix = model.continuing_subword_prefix
     vocabulary = _vocabulary(path, vocab, special, model.unk_token, rules or _Rules(), prefix=prefix, plain=plain)
     vocabulary = replace(vocabulary, added=added.tokens, warnings=tuple(added.warnings()))
-    usual = rules is not None and prefix == _CONTINUES and model.max_input_chars_per_word == LONGEST_WORD
+    usual = rules is not None and prefix == USUAL_PREFIX and model.max_input_chars_per_word == LONGEST_WORD
+    decoder = tokenizer.decoder or _USUAL_DECODER
+    own = PieceRules(
+        "WordPiece",
+        vocab[model.unk_token],
+        prefix=prefix,
+        longest=model.max_input_chars_per_word,
+        **writing(decoder, model.vocab, prefix=prefix),
+    )
     if usual and not any(token.normalized for token in added.tokens.values()):
+        vocabulary = replace(vocabulary, extra={RULES: msgspec.json.encode(own).decode()})
         return replace(vocabulary, warnings=(*vocabulary.warnings, *of_decoder(path, vocabulary, tokenizer.decoder)))
-    own = PieceRules("WordPiece", vocab[model.unk_token], longest=model.max_input_chars_per_word)
     vocabulary = replace(vocabulary, extra=own_rules(tokenizer.pre_tokenizer, own, added.tokens.values(), model.vocab))
     document = AnyTokenizer(None, tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder)
     return with_text_rules(vocabulary, path, document)
@@ -99,7 +108,11 @@ def read_vocab_txt(folder: Path) -> Vocabulary:
         tokens.pop()
     tokenizer_config = read_tokenizer_config(folder)
     rules = _Rules(lowercase=tokenizer_config.do_lower_case is not False, strip_accents=tokenizer_config.strip_accents)
-    return _vocabulary(path, {text: number for number, text in enumerate(tokens)}, set(_SPECIAL), "[UNK]", rules)
+    vocab = {text: number for number, text in enumerate(tokens)}
+    vocabulary = _vocabulary(path, vocab, set(_SPECIAL), "[UNK]", rules)
+    fields = writing(_USUAL_DECODER, vocab, prefix=USUAL_PREFIX)
+    own = PieceRules("WordPiece", vocab["[UNK]"], prefix=USUAL_PREFIX, **fields)
+    return replace(vocabulary, extra={RULES: msgspec.json.encode(own).decode()})
 
 
 def _vocabulary(
@@ -109,7 +122,7 @@ def _vocabulary(
     unknown: str,
     rules: _Rules,
     *,
-    prefix: str = _CONTINUES,
+    prefix: str = USUAL_PREFIX,
     plain: Container[str] = (),
 ) -> Vocabulary:
     ids = {name: vocab.get(text) for name, text in (("bos", "[CLS]"), ("separator", "[SEP]"), ("unknown", unknown))}

@@ -11,7 +11,7 @@ import pytest
 
 from converter.gguf_header import read_gguf_header
 from converter.gguf_writer import lay_out
-from desktop_app.engine.llama.vocabulary import VocabularyFile
+from desktop_app.engine.llama.vocabulary_file import VocabularyFile
 from models.vocab.vocabulary import Vocabulary
 
 _PARTS = (

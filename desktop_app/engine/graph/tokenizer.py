@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from converter.gguf_header import GGUFHeader, read_gguf_header
-from desktop_app.engine.llama.vocabulary import VocabularyFile, without_tokenizer
+from desktop_app.engine.llama.vocabulary import without_tokenizer
+from desktop_app.engine.llama.vocabulary_file import VocabularyFile
 from desktop_app.engine.runner import Vocabulary
 from models.vocab.icetk import IcetkTokenizer
 
@@ -48,7 +49,6 @@ class _ChatGLMTokenizer:
 
     bos_text = eos_text = ""
     closing: Sequence[int] = ()
-    leading_blanks = 0
 
     def __init__(self, header: GGUFHeader) -> None:
         metadata = read_gguf_header(header.path).metadata
@@ -60,6 +60,12 @@ class _ChatGLMTokenizer:
 
     def piece(self, token: int) -> bytes:
         return self._icetk.piece(token)
+
+    def first_piece(self, token: int) -> bytes:
+        return self.piece(token)
+
+    def ends_word(self, token: int) -> bool:
+        return False
 
     def control_texts(self) -> Sequence[str]:
         return self._icetk.control_texts
@@ -76,7 +82,6 @@ class _NoTokenizer:
 
     bos_text = eos_text = ""
     closing: Sequence[int] = ()
-    leading_blanks = 0
 
     def encode(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         if text:
@@ -85,6 +90,12 @@ class _NoTokenizer:
 
     def piece(self, token: int) -> bytes:
         return b""
+
+    def first_piece(self, token: int) -> bytes:
+        return b""
+
+    def ends_word(self, token: int) -> bool:
+        return False
 
     def control_texts(self) -> Sequence[str]:
         return ()

@@ -18,8 +18,7 @@ import llama_cpp.llama_cpp as llama
 import msgspec
 
 from converter.gguf_header import GGUFHeader, read_floats, read_numbers, read_texts
-from desktop_app.engine.llama.loading import load_model, overridden
-from models.errors import BadFile, ZhiyinError
+from models.errors import ZhiyinError
 from models.vocab.byte_level import read
 from models.vocab.byte_pairs import BytePairs
 from models.vocab.cutting import KEY as CUTS
@@ -34,6 +33,7 @@ from models.vocab.vocabulary import (
     ADDED,
     CHAT_TEMPLATE,
     ENDS,
+    EVERY_BLANK,
     LEADING_BLANKS,
     NORMALIZATION,
     PREFIX,
@@ -106,7 +106,7 @@ class LlamaVocabulary:
         self.closing: Sequence[int] = [eos] if ends and kind in _CUT_HERE else []
         self.bos_text = "".join(map(self._text, self._prefix or ([bos] if self._is_named("bos") else [])))
         self.eos_text = self._text(eos) if self._is_named("eos") else ""
-        self.leading_blanks = self._leading_blanks()
+        self._blanks = self._leading_blanks()
 
     def tokenize(self, text: str, *, add_special: bool, special: bool) -> list[int]:
         """Return token ids; `CUT` inside the text of a control token keeps it text, and is dropped.
@@ -175,6 +175,20 @@ class LlamaVocabulary:
             known = b"" if silent else self._written(token)
             self._pieces[token] = known
         return known
+
+    def first_piece(self, token: int) -> bytes:
+        """Return a token's bytes where a text begins with it."""
+        if (rules := self._plain(token)) is not None:
+            return rules.written_first(self._spelled(token, rules)).encode("utf-8", "replace")
+        piece = self.piece(token)
+        if self._blanks == EVERY_BLANK:
+            return piece.replace(b" ", b"")
+        return piece[min(len(piece) - len(piece.lstrip(b" ")), self._blanks) :]
+
+    def ends_word(self, token: int) -> bool:
+        """Tell whether the space at a token's end stands for the end of a word."""
+        rules = self._plain(token)
+        return rules is not None and rules.ends_word(self._raw_text(token))
 
     def control_texts(self) -> Sequence[str]:
         """Return the texts that only templates write: control tokens', and marks of turns that are added as ordinary ones."""
@@ -325,7 +339,7 @@ class LlamaVocabulary:
         """Return what the file says; where it says nothing, sentencepiece takes off what it has put in front."""
         blanks = self._metadata.get(LEADING_BLANKS)
         if isinstance(blanks, int):
-            return max(blanks, 0)
+            return max(blanks, EVERY_BLANK)
         adds = self._metadata.get("tokenizer.ggml.add_space_prefix", True)
         return int(self._kind == llama.LLAMA_VOCAB_TYPE_SPM and bool(adds))
 
@@ -386,14 +400,25 @@ class LlamaVocabulary:
 
     def _written(self, token: int) -> bytes:
         """Return what a token stands for in a text."""
-        rules = self._rules
-        if rules is not None and rules.plain and self._types[token] == TokenType.NORMAL:
-            return rules.written(self._raw_text(token)).encode("utf-8", "replace")
+        if (rules := self._plain(token)) is not None:
+            return rules.written(self._spelled(token, rules)).encode("utf-8", "replace")
         if token not in self._ordinary:
             return self._read_piece(token, special=False)
         text = self._raw_text(token)
         is_bytes = self._kind == llama.LLAMA_VOCAB_TYPE_BPE
         return read(text) if is_bytes else text.replace(_SPACE, " ").encode()
+
+    def _plain(self, token: int) -> PieceRules | None:
+        """Return the rules that write a token; None: it is written as llama.cpp does."""
+        known = self._rules is not None and self._rules.plain and 0 <= token < self.size
+        return self._rules if known and self._types[token] in _TEXTS and token not in self._demoted else None
+
+    def _spelled(self, token: int, rules: PieceRules) -> str:
+        """Return a token as the publisher's vocabulary has it; llama.cpp marks where words begin instead of where they go on."""
+        text = self._raw_text(token)
+        if self._kind != llama.LLAMA_VOCAB_TYPE_WPM or self._types[token] != TokenType.NORMAL:
+            return text
+        return text[1:] if text.startswith(_SPACE) else rules.prefix + text
 
     def _read_piece(self, token: int, *, special: bool) -> bytes:
         size = 64
@@ -422,28 +447,3 @@ def _type_of(attributes: int) -> TokenType:
         (llama.LLAMA_TOKEN_ATTR_USER_DEFINED, TokenType.USER_DEFINED),
     )
     return next((kind for flag, kind in kinds if attributes & flag), TokenType.NORMAL)
-
-
-class VocabularyFile(LlamaVocabulary):
-    """The vocabulary of a GGUF file whose architecture llama.cpp does not know."""
-
-    def __init__(self, header: GGUFHeader) -> None:
-        """Load no more than the vocabulary, under the name of an architecture that llama.cpp knows.
-
-        Raises:
-            BadFile: llama.cpp refuses it.
-        """
-        params = llama.llama_model_default_params()
-        params.vocab_only = True
-        params.kv_overrides = overrides = overridden(header.metadata, architecture="llama")
-        self._model = load_model(header.path, params)
-        del overrides  # llama.cpp reads it while it loads
-        if self._model is None:
-            raise BadFile(
-                "{path} has a vocabulary that llama.cpp cannot read; convert the model again.", path=header.path
-            )
-        super().__init__(llama.llama_model_get_vocab(self._model), header)
-
-    def close(self) -> None:
-        """Free it."""
-        llama.llama_model_free(self._model)

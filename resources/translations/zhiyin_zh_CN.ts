@@ -7816,6 +7816,10 @@
         <translation>测试</translation>
     </message>
     <message>
+        <source>Trying it out…</source>
+        <translation>正在试运行…</translation>
+    </message>
+    <message>
         <source>{name} offers: {tools}</source>
         <translation>{name} 提供：{tools}</translation>
     </message>

@@ -492,6 +492,10 @@
         <translation>回答不是 JSON（{reason}）；請再問一次。</translation>
     </message>
     <message>
+        <source>The answer was cut off, so that it is no whole JSON; allow more with --max-tokens or --ctx.</source>
+        <translation>回答被截斷了，因此不是完整的 JSON；請用 --max-tokens 或 --ctx 允許更多。</translation>
+    </message>
+    <message>
         <source>The argument {name} must be a text.</source>
         <translation>參數 {name} 必須是文字。</translation>
     </message>
@@ -7810,6 +7814,10 @@
     <message>
         <source>Try</source>
         <translation>測試</translation>
+    </message>
+    <message>
+        <source>Trying it out…</source>
+        <translation>正在試執行…</translation>
     </message>
     <message>
         <source>{name} offers: {tools}</source>

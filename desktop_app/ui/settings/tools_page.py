@@ -54,6 +54,7 @@ class ToolsPage(QWidget):
         self._line.returnPressed.connect(self._add_server)
         self._import.clicked.connect(self._choose_file)
         self._rows = QVBoxLayout()
+        self._servers: dict[str, _ServerRow] = {}
         self._allowed_rows = QVBoxLayout()
         adding = QHBoxLayout()
         adding.addWidget(self._name)
@@ -83,8 +84,9 @@ class ToolsPage(QWidget):
             servers = {}
             self._say(translated(error))
         _empty(self._rows)
-        for name, server in servers.items():
-            self._rows.addWidget(_ServerRow(name, server, self))
+        self._servers = {name: _ServerRow(name, server, self) for name, server in servers.items()}
+        for row in self._servers.values():
+            self._rows.addWidget(row)
         _empty(self._allowed_rows)
         for key in tool_settings.allowed():
             self._allowed_rows.addWidget(self._allowed_row(key))
@@ -106,9 +108,14 @@ class ToolsPage(QWidget):
         self._said.hide()
         self._background.run(work, shown, lambda error: self._say(translated(error)))
 
-    def tell(self, work: Callable[[], str]) -> None:
-        """Find something out on a thread, and say it."""
-        self._background.run(work, self._say, lambda error: self._say(translated(error)))
+    def tell(self, name: str, work: Callable[[], str]) -> None:
+        """Find something out about a server on a thread, and say it in its row, where one is there by then."""
+
+        def say(text: str) -> None:
+            if name in self._servers:
+                self._servers[name].say(text)
+
+        self._background.run(work, say, lambda error: say(translated(error)))
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt's name)
         """Follow the language."""
@@ -191,10 +198,19 @@ class _ServerRow(QFrame):
         log.clicked.connect(self._show_log)
         remove.clicked.connect(lambda: page.do(lambda: tool_settings.remove_server(name)))
         self._log: PlainText | None = None
+        self._said = QLabel(wordWrap=True, textFormat=Qt.TextFormat.PlainText)
+        self._said.setObjectName("serverSaid")
+        self._said.hide()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(12, 8, 12, 8)
         self._column.addWidget(_row(on, attempt, log, remove))
         self._column.addWidget(what)
+        self._column.addWidget(self._said)
+
+    def say(self, text: str) -> None:
+        """Show what was found out about it."""
+        self._said.setText(text)
+        self._said.show()
 
     def _switch(self, on: bool) -> None:
         self._page.do(lambda: tool_settings.switch_server(self._name, on=on))
@@ -209,7 +225,8 @@ class _ServerRow(QFrame):
             listed = "\n".join(visible(tool)[:200] for tool in tools)
             return (offered if tools else none).format(name=visible(name), tools=f"\n{listed}")
 
-        self._page.tell(attempt)
+        self.say(self.tr("Trying it out…"))
+        self._page.tell(name, attempt)
 
     def _show_log(self) -> None:
         if self._log is not None:

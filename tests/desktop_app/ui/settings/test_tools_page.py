@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QCheckBox, QLabel, QLineEdit, QPlain
 
 from desktop_app.assistant.approvals import remember_allowed
 from desktop_app.assistant.mcp.configuration import own_servers
+from desktop_app.assistant.tool_settings import add_server
 from desktop_app.paths import log_file, mcp_file
 from desktop_app.ui.settings.tools_page import ToolsPage
 from tests.desktop_app.ui.conftest import OpenWindow
@@ -44,6 +45,25 @@ def said(page: ToolsPage) -> str:
     return page.findChild(QLabel, "toolsSaid").text()
 
 
+def tried(page: ToolsPage, name: str) -> str:
+    """Return what is said in the row of a server."""
+    row = next(box for box in page.findChildren(QCheckBox) if box.text() == name and box.isVisible()).parent().parent()
+    return row.findChild(QLabel, "serverSaid").text()
+
+
+def test_what_a_trial_found_is_said_in_the_row_of_its_server_and_while_it_lasts(page: ToolsPage) -> None:
+    add_server("slow", f"{sys.executable} -c 'import time; time.sleep(2)'")
+    add_server("last", "/no/such/program")
+    page.show_stored()
+    run_events(50)
+    click(page, "Try")
+    assert tried(page, "slow") == "Trying it out…"
+    page.show_stored()  # as another server is switched meanwhile
+    run_events(50)
+    wait(lambda: "The MCP server slow cannot be used" in tried(page, "slow"))
+    assert not tried(page, "last")
+
+
 def test_a_server_is_added_tried_and_removed(page: ToolsPage) -> None:
     name, line = page.findChildren(QLineEdit)
     name.setText("test")
@@ -54,7 +74,7 @@ def test_a_server_is_added_tried_and_removed(page: ToolsPage) -> None:
     assert mcp_file().stat().st_mode & 0o077 == 0
     wait(lambda: any(button.text() == "Try" and button.isVisible() for button in page.findChildren(QPushButton)))
     click(page, "Try")
-    wait(lambda: "echo: Says it again." in said(page))
+    wait(lambda: "echo: Says it again." in tried(page, "test"))
     log_file("mcp-test").write_text("what it said", "utf-8")
     click(page, "Log")
     assert "what it said" in page.findChild(QPlainTextEdit).toPlainText()

@@ -159,9 +159,9 @@ def store_steps(history, language: str) -> None:
     asked = Message(chat.id, None, "user", QUESTION[language])
     stored = {"tool_calls": [call.stored() for call in calls]}
     wanted = Message(chat.id, asked.id, "assistant", "", model="Qwen3-8B", state="done", facts=stored)
-    failed = ended(begin_call(calls[0], wanted, ""), "division by zero", "failed")
+    failed = ended(begin_call(calls[0], wanted, ""), "division by zero", "failed", 0.0)
     table = Table(("n", "n²"), (("1", "1"), ("2", "4")), 2)
-    done = ended(begin_call(calls[1], failed, ""), "<Figure 1>", "done", [drawn], [table])
+    done = ended(begin_call(calls[1], failed, ""), "<Figure 1>", "done", 0.0, [drawn], [table])
     answer = Message(chat.id, done.id, "assistant", ANSWER, model="Qwen3-8B", state="done")
     history.save_conversation(Conversation(id=chat.id, title=chat.title, leaf=answer.id))
     for message in (asked, wanted, failed, done, answer):

@@ -201,31 +201,33 @@ class Assistant:
             tool = next((tool for tool in self.tools if tool.name == call.name), None)
             message = begin_call(call, branch[-1], "" if tool is None else tool.source)
             self.listener.step(message)
-            result = self._called(call, tool, message)
+            result, seconds = self._called(call, tool, message)
             text = self._fitted(result.text, branch)
             state: State = "stopped" if self.stop.is_set() else "failed" if result.failed else "done"
-            message = ended(message, text, state, result.files, result.tables)
+            message = ended(message, text, state, seconds, result.files, result.tables)
             branch.append(message)
             self._keep(message)
 
-    def _called(self, call: Call, tool: Tool | None, message: Message) -> ToolResult:
-        """Return what a call gives: an error is a result as well, which tells the model what was wrong.
+    def _called(self, call: Call, tool: Tool | None, message: Message) -> tuple[ToolResult, float]:
+        """Return what a call gives, and how many seconds it ran, without the time in which the user was asked.
+
+        An error is a result as well, which tells the model what was wrong.
 
         A call is stored when the user allowed it and before it is made: one that was asked for only is asked for again after a
         kill, one that may have done something is not made again.
         """
         if call.fault or tool is None:
-            return ToolResult(call.fault or f"There is no tool named {call.name!r} in this chat now.", failed=True)
+            return _refused(call.fault or f"There is no tool named {call.name!r} in this chat now.")
         if fault := arguments_fault(tool, call.arguments):
-            return ToolResult(fault, failed=True)
+            return _refused(fault)
         if not self.approvals.allows(tool, call.arguments):
-            return ToolResult(
-                "The user did not allow this call. Go on without it, or ask what they would like.", failed=True
-            )
+            return _refused("The user did not allow this call. Go on without it, or ask what they would like.")
         if self.stop.is_set():
-            return ToolResult("", failed=True)
+            return _refused("")
         self.store(message)
-        return run_tool(tool, call.arguments, self.stop, lambda text: self.listener.output(message, text))
+        begun = time.monotonic()
+        result = run_tool(tool, call.arguments, self.stop, lambda text: self.listener.output(message, text))
+        return result, time.monotonic() - begun
 
     def _fitted(self, text: str, branch: Sequence[Message]) -> str:
         """Return a result as long as the context allows."""
@@ -242,6 +244,11 @@ class Assistant:
         except ZhiyinError:  # the engine died meanwhile; what the tool gave is kept all the same
             tokens = len(text.encode("utf-8", "replace"))
         return fitting(text, tokens, most)
+
+
+def _refused(why: str) -> tuple[ToolResult, float]:
+    """Return the result of a call that was not made."""
+    return ToolResult(why, failed=True), 0.0
 
 
 def run_tool(

@@ -7,7 +7,6 @@ was cut off is never tried again: the tool may have done its work.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,12 +74,12 @@ def begin_call(call: Call, parent: Message, source: str) -> Message:
 
 
 def ended(
-    message: Message, text: str, state: State, files: Sequence[Path] = (), tables: Sequence[Table] = ()
+    message: Message, text: str, state: State, seconds: float, files: Sequence[Path] = (), tables: Sequence[Table] = ()
 ) -> Message:
-    """Return the message of a call that ended: done, failed or stopped."""
+    """Return the message of a call that ended, done, failed or stopped, after running so many seconds."""
     facts = {
         **message.facts,
-        "seconds": max(0.0, time.time() - message.created),
+        "seconds": seconds,
         "files": [str(path) for path in files],
         "tables": [table.stored() for table in tables],
     }

@@ -64,7 +64,6 @@ class Connection:
         self._server = server
         if server.url:
             self._refuse_offline()
-            self._note()
         self._loop = asyncio.new_event_loop()
         # Names are looked up on these threads, which do not inherit a permission.
         self._loop.set_default_executor(ThreadPoolExecutor(2, initializer=permit_thread if server.url else None))
@@ -81,8 +80,10 @@ class Connection:
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name=f"mcp-{name}", daemon=True)
         self._thread.start()
+        state = "failed"
         try:
             _wait_for(ready, CONNECT_SECONDS, stop or threading.Event())
+            state = "done"
         except StillRunning:
             self.close()
             if self._nonsense:
@@ -96,6 +97,9 @@ class Connection:
         except Exception as error:
             self.close()
             raise self._unusable(self._fault or _reason(error)) from error
+        finally:
+            if server.url:
+                self._note(state)
 
     def _unusable(self, reason: Sentence | str) -> ServerFailed:
         return ServerFailed(
@@ -114,11 +118,11 @@ class Connection:
                 host=host,
             )
 
-    def _note(self) -> None:
+    def _note(self, state: str) -> None:
         """Put a connection to an address on the list of connections."""
         address = split_address(self._server.url)
         port = address.port or (443 if address.scheme.lower() == "https" else 80)
-        note(Contact(address.hostname or "", port, address.path, 0, "done"))
+        note(Contact(address.hostname or "", port, address.path, 0, state))
 
     @property
     def is_alive(self) -> bool:

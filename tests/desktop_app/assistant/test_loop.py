@@ -188,6 +188,15 @@ def test_what_changes_something_asks_first_and_a_refusal_is_a_result(engine: Eng
     assert len(made) == 3
 
 
+def test_the_time_of_a_call_is_the_tools_and_not_that_of_the_question(engine: Engine) -> None:
+    tool = Tool("change", "Changes.", schema(), lambda *_: ToolResult("changed"), changes=True)
+    approvals = Approvals(lambda _: time.sleep(2) or "once")  # type: ignore[func-returns-value]
+    script = [call_of("change"), "Done."]
+    acting = assistant(ScriptedEngine(engine, script).as_engine(), [tool], Notes(), approvals=approvals)
+    (result,) = (message for message in acting.run([question()]) if message.role == "tool")
+    assert float(str(result.facts["seconds"])) < 2
+
+
 def test_a_result_that_does_not_fit_is_shortened_and_says_so(engine: Engine) -> None:
     long = Tool("read", "Reads.", schema(), lambda *_: ToolResult("begin " + "word " * 20_000 + "end"))
     scripted = ScriptedEngine(engine, [call_of("read"), "Read."])

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from converter.hub.permission import Contact
 from desktop_app.assistant import toolbox as toolbox_module
 from desktop_app.assistant.approvals import Approvals
 from desktop_app.assistant.keeper import ToolKeeper
@@ -305,8 +306,11 @@ def test_a_server_that_does_not_start_is_left_out_and_said(
 
 def test_an_address_that_nobody_answers_at_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZHIYIN_HOME", str(tmp_path))
+    noted: list[Contact] = []
+    monkeypatch.setattr(module, "note", noted.append)
     with pytest.raises(ServerFailed, match="The MCP server nobody cannot be used"):
         Connection("nobody", Server(url="http://127.0.0.1:9/mcp"))
+    assert noted == [Contact("127.0.0.1", 9, "/mcp", 0, "failed")]
 
 
 def test_with_the_offline_switch_on_no_other_computer_is_contacted(

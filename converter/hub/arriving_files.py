@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from converter.hub.remote_stream import RemoteStream
 from converter.hub.selection import RemoteFile
 from models.errors import BadFile
 
+_Here = TypeVar("_Here", SourceFile, TorchPickleFile)
 ARRIVING_SUFFIXES = (".safetensors", ".bin")
 """Of files that can be told by their headers; `.pth` files of a series belong to one another (`checkpoint/meta_llama.py`)."""
 
@@ -47,7 +48,24 @@ def arriving_file(path: Path, file: RemoteFile, read: ReadPart) -> ArrivingFile:
     return (_ArrivingPickle if file.name.endswith(".bin") else _ArrivingSafetensors)(path, file, read)
 
 
-class _ArrivingSafetensors:
+class _Arrives(Generic[_Here]):
+    """What both kinds do with the file that is here."""
+
+    _here: _Here | None = None
+
+    def check(self) -> None:
+        """Raise `BadFile` where the file was changed since it arrived."""
+        if self._here is not None:
+            self._here.check()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._here is not None:
+            self._here.close()
+            self._here = None
+
+
+class _ArrivingSafetensors(_Arrives[SourceFile]):
     """One .safetensors file, on its host until `arrive`."""
 
     def __init__(self, path: Path, file: RemoteFile, read: ReadPart) -> None:
@@ -64,7 +82,6 @@ class _ArrivingSafetensors:
         self.path = path
         self._places = places_of_header(path, file.size, RemoteStream(file, read).at)
         self._bytes: Bytes = _OnHost(file, read)
-        self._here: SourceFile | None = None
         self.tensors: Mapping[str, StoredTensor] = {name: stored for name, (stored, _) in self._places.items()}
 
     def read(self, name: str) -> np.ndarray:
@@ -87,19 +104,8 @@ class _ArrivingSafetensors:
             raise _another(self.path)
         self._bytes = self._here = here
 
-    def check(self) -> None:
-        """Raise `BadFile` where the file was changed since it arrived."""
-        if self._here is not None:
-            self._here.check()
 
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._here is not None:
-            self._here.close()
-            self._here = None
-
-
-class _ArrivingPickle:
+class _ArrivingPickle(_Arrives[TorchPickleFile]):
     """One file that torch.save wrote, on its host until `arrive`."""
 
     def __init__(self, path: Path, file: RemoteFile, read: ReadPart) -> None:
@@ -107,7 +113,6 @@ class _ArrivingPickle:
         self.path = path
         self._file, self._read = file, read
         self.tensors: Mapping[str, StoredTensor] = tensors_of_stream(path, self._stream(), file.size)
-        self._here: TorchPickleFile | None = None
 
     def read(self, name: str) -> np.ndarray:
         """Return one tensor in memory."""
@@ -124,17 +129,6 @@ class _ArrivingPickle:
             here.close()
             raise _another(self.path)
         self._here = here
-
-    def check(self) -> None:
-        """Raise `BadFile` where the file was changed since it arrived."""
-        if self._here is not None:
-            self._here.check()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._here is not None:
-            self._here.close()
-            self._here = None
 
     @cached_property
     def _there(self) -> StoredViews:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QApplication
 
 from desktop_app import reports
@@ -115,6 +115,7 @@ class Services(QObject):
         self.chats.replies.ended.connect(self._reply_ended)
         self.library.changed.connect(lambda: self.models.follow_list(self.library.models))
         self.library.changed.connect(self._choose_first)
+        self._application.applicationStateChanged.connect(self._look_again)
         self.library.imported.connect(self.choose_model)
 
     @cached_property
@@ -311,6 +312,11 @@ class Services(QObject):
         self._begun = False
         self.save_settings()
         self.library.refresh()
+
+    def _look_again(self, state: Qt.ApplicationState) -> None:
+        """Follow what was pulled or removed in a terminal, when the user comes back to the window."""
+        if state == Qt.ApplicationState.ApplicationActive and self.library.is_read and not self._closed:
+            self.library.look_again()
 
     def _choose_first(self) -> None:
         """Load a model as soon as the list is there."""

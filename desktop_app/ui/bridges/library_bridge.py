@@ -33,7 +33,7 @@ class LibraryBridge(QObject):
         super().__init__(parent)
         self._background = Background("library", self)
         self._folder = folder
-        self.listing = Listing([], [])
+        self.listing = self._whole = Listing([], [])
         self.measuring: list[InstalledModel] = []
         """Models that make vectors or rank passages, for documents."""
         self.is_read = False
@@ -65,6 +65,10 @@ class LibraryBridge(QObject):
     def refresh(self) -> None:
         """Read the list again."""
         self._background.run(self._read, self._listed, self._refused)
+
+    def look_again(self) -> None:
+        """Read the list again, which a command in a terminal may have changed; `changed` comes only where it is another one."""
+        self._background.run(self._read, lambda listing: self._listed(listing) if listing != self._whole else None)
 
     def import_file(self, path: Path) -> None:
         """Add a GGUF file where it lies."""
@@ -134,6 +138,7 @@ class LibraryBridge(QObject):
         return replace(self._library.listing(), remote=Remotes().models())
 
     def _listed(self, listing: Listing) -> None:
+        self._whole = listing
         # Nobody can chat with a model that makes vectors.
         self.measuring = [model for model in listing.models if model.measures]
         models = [model for model in listing.models if not model.measures]

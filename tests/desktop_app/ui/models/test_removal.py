@@ -9,9 +9,10 @@ import pytest
 from filelock import FileLock
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QCheckBox, QMenu
+from PySide6.QtWidgets import QApplication, QCheckBox, QMenu
 
 from converter.hub.manifest import LOCK
+from desktop_app.library.installed import Library
 from desktop_app.paths import downloads_folder, models_folder
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.models.model_picker import ModelPicker
@@ -20,6 +21,7 @@ from tests.desktop_app.ui.conftest import OpenWindow
 from tests.desktop_app.ui.models.test_conversions import checkpoint, publish
 from tests.desktop_app.ui.models.test_models import a_copy, actions, model_name
 from tests.support.hub_server import HubServer, Repository
+from tests.support.tiny_gguf import tiny_gguf
 from tests.support.trash import in_bin, no_bin
 from tests.support.window import LONG, Person
 
@@ -182,3 +184,25 @@ def test_the_keyboard_alone_removes_a_model(open_window: OpenWindow, starter_ggu
     QTest.keyClick(remove if delete else keep, Qt.Key.Key_Space)
     person.wait(lambda: person.window.findChild(RemovalQuestion) is None)
     person.wait(lambda: path.exists() is not delete)
+
+
+def test_what_a_terminal_adds_and_removes_is_seen_when_the_user_comes_back(person: Person, tmp_path: Path) -> None:
+    heard: list[str] = []
+    person.services.library.changed.connect(lambda: heard.append("changed"))
+    path = tiny_gguf(tmp_path / "tea.gguf")
+    model = Library(models_folder()).import_file(path)
+    come_back()
+    person.wait(lambda: model in person.services.library.models)
+    Library(models_folder()).remove(Library(models_folder()).removal(model), with_download=False, for_good=True)
+    come_back()
+    person.wait(lambda: model not in person.services.library.models)
+    come_back()
+    person.services.library.find_others(lambda _: heard.append("read"))  # on the same thread, after the list
+    person.wait(lambda: "read" in heard)
+    assert heard.count("changed") == 2, "a list that is the same is no new one"
+
+
+def come_back() -> None:
+    instance = QApplication.instance()
+    assert isinstance(instance, QApplication)
+    instance.applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)

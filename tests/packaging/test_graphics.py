@@ -93,7 +93,7 @@ def test_layers_are_computed_by_this_builds_plug_in(bare: dict[str, str], tmp_pa
     libraries.mkdir()
     for path in (*(ENGINE / "base").glob("lib*"), ENGINE / "vulkan" / PLUG_IN):
         (libraries / path.name).symlink_to(path)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-rs", "tests/desktop_app/engine/test_offload.py"]
+    command = [sys.executable, "-m", "pytest", "-v", "-n", "0", "-rs", "tests/desktop_app/engine/test_offload.py"]
     done = subprocess.run(
         command,
         cwd=ROOT,

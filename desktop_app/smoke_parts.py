@@ -165,13 +165,16 @@ def _server(folder: Path) -> str:
 
 
 def _schemas(folder: Path) -> str:
-    """Resolve a reference in a JSON schema."""
+    """Resolve a reference in a JSON schema, and check a value against it."""
+    from jsonschema import Draft202012Validator
     from referencing import Registry
     from referencing.jsonschema import DRAFT202012
 
     resource = DRAFT202012.create_resource({"$defs": {"a": {"type": "null"}}})
     registry: Registry[Any] = Registry().with_resource("", resource)
-    return str(registry.resolver().lookup("#/$defs/a").contents["type"])
+    found = registry.resolver().lookup("#/$defs/a").contents
+    _expect(Draft202012Validator(found).is_valid(None), "null is no null")
+    return str(found["type"])
 
 
 def _mcp(folder: Path) -> str:
@@ -425,7 +428,7 @@ TRIALS = (
     Trial("adapters", ("regex",), _adapters),
     Trial("server", ("starlette", "uvicorn", "httpx2"), _server),
     Trial("mcp", ("anyio", "mcp"), _mcp),
-    Trial("schemas", ("referencing",), _schemas),
+    Trial("schemas", ("jsonschema", "referencing"), _schemas),
     Trial("downloads", ("filelock", "httpx2", "huggingface-hub", "socksio"), _downloads),
     Trial("keyring", ("keyring",), _keyring),
     Trial("bin", ("send2trash",), _bin),

@@ -20,7 +20,7 @@ _WORK = (
         "documents.service",
     ),
     *("documents.watching", "library.catalogue", "library.first_model", "library.installed", "library.other_hosts"),
-    *("library.download_record", "library.model_care", "library.renaming", "library.storage"),
+    *("library.download_record", "library.duplicates", "library.model_care", "library.renaming", "library.storage"),
     *("planning.load_plan", "processes.worker", "remote.engine", "server.process", "system.hardware"),
 )
 """What functions of the window import beside parts of it."""

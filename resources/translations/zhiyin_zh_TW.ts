@@ -5365,6 +5365,10 @@
         <translation>移除…</translation>
     </message>
     <message>
+        <source>This model comes with Zhiyin: it keeps its name and stays.</source>
+        <translation>這個模型隨知音附帶：名稱不能改，也不能移除。</translation>
+    </message>
+    <message>
         <source>{count} × {size}</source>
         <translation>{count} 份 × {size}</translation>
     </message>

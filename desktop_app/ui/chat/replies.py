@@ -109,6 +109,8 @@ class Replies(QObject):
         self._engine, self._models, self._history, self._settings = engine, models, history, settings
         self._assistants, self._list, self._grounding = assistants, chats, grounding
         self._reply: RunningReply | None = None
+        self._soon: RunningReply | None = None
+        """Its question is just being shown: what an engine does that ended before is not its failure."""
         self._waiting: list[RunningReply] = []
         self._unseen: set[str] = set()
         """Chats with a new reply that nobody has looked at."""
@@ -210,6 +212,7 @@ class Replies(QObject):
         self.busy_changed.emit(True)
         QTimer.singleShot(_PAUSE_MS, self, lambda: self._show(reply))  # the window first shows what was sent
         if begun is not None:
+            self._soon = begun
             QTimer.singleShot(2 * _PAUSE_MS, self, lambda: self._start(begun))
 
     def _show(self, reply: RunningReply) -> None:
@@ -227,6 +230,7 @@ class Replies(QObject):
         return self._reply
 
     def _start(self, reply: RunningReply) -> None:
+        self._soon = None
         if reply is not self._reply or reply.call is not None or reply.search is not None:
             return  # it was stopped, or a model that became ready has begun it
         state, wanted = self._models.state, self.model_of(self._list[reply.message.conversation])
@@ -242,7 +246,7 @@ class Replies(QObject):
         from desktop_app.chat.failure import failure_facts
 
         reply = self._reply
-        if reply is None:
+        if reply is None or reply is self._soon:
             return
         if reply.call is not None:
             if state.kind in ("loading", "none") and not reply.stopped:

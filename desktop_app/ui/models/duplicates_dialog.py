@@ -17,9 +17,11 @@ from PySide6.QtWidgets import (
 )
 
 from desktop_app.library.installed_model import InstalledModel
+from desktop_app.library.other_programs import FoundModel
 from desktop_app.ui.i18n.formats import size
 from desktop_app.ui.i18n.sentences import translated
 from desktop_app.ui.services import Services
+from desktop_app.ui.widgets.enabling import UNCHOSEN, enable
 from desktop_app.ui.widgets.fitting_dialog import FittingDialog
 from models.visible import visible
 
@@ -77,10 +79,13 @@ class DuplicatesDialog(FittingDialog):
         self.set_content(page, buttons)
 
     @property
-    def _model(self) -> InstalledModel | None:
+    def _held(self) -> Held | None:
         item = self._tree.currentItem()
-        model = item.data(0, Qt.ItemDataRole.UserRole) if item is not None else None
-        return model if isinstance(model, InstalledModel) else None
+        held = item.data(0, Qt.ItemDataRole.UserRole) if item is not None else None
+        return held if isinstance(held, InstalledModel | FoundModel) else None
+
+    def _kept_by(self, model: FoundModel) -> str:
+        return self.tr("{program} keeps this file; remove it there.").format(program=model.program)
 
     def _read(self, done: int, total: int) -> None:
         self._bar.setValue(round(_PARTS * done / max(1, total)))
@@ -107,8 +112,7 @@ class DuplicatesDialog(FittingDialog):
         if isinstance(model, InstalledModel):
             name, tip = model.label or model.name, ""
         else:
-            name = f"{model.program}: {model.name}"
-            tip = self.tr("{program} keeps this file; remove it there.").format(program=model.program)
+            name, tip = f"{model.program}: {model.name}", self._kept_by(model)
         row = QTreeWidgetItem([visible(name), visible(str(model.path))])
         row.setData(0, Qt.ItemDataRole.UserRole, model)
         row.setToolTip(0, tip)
@@ -116,8 +120,10 @@ class DuplicatesDialog(FittingDialog):
         return row
 
     def _show(self) -> None:
-        model = self._model
-        self._remove.setEnabled(model is not None and not model.starter)
+        held, comes_with = self._held, self.tr("This model comes with Zhiyin: it keeps its name and stays.")
+        elsewhere = self._kept_by(held) if isinstance(held, FoundModel) else ""
+        starter = isinstance(held, InstalledModel) and held.starter
+        enable(self._remove, {UNCHOSEN: held is None, elsewhere: bool(elsewhere), comes_with: starter})
         self.fit()
 
     def _failed(self, error: Exception) -> None:
@@ -126,5 +132,5 @@ class DuplicatesDialog(FittingDialog):
         self.fit()
 
     def _ask_removal(self) -> None:
-        self.removal_asked.emit(self._model)
+        self.removal_asked.emit(self._held)
         self.reject()

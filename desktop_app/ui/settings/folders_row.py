@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from desktop_app.library.further_folders import add_folder, further_folders, take_off_folder
 from desktop_app.ui.bridges.library_bridge import LibraryBridge
 from desktop_app.ui.i18n.sentences import translated
+from desktop_app.ui.widgets.enabling import UNCHOSEN, enable
 from models.errors import ZhiyinError
 from models.visible import visible
 
@@ -39,7 +40,7 @@ class FoldersRow(QWidget):
         self._list.setObjectName("offers")
         self._list.setFixedHeight(_HEIGHT)
         self._add, self._take_off = QPushButton(), QPushButton()
-        self._list.currentRowChanged.connect(lambda row: self._take_off.setEnabled(row >= 0))
+        self._list.currentRowChanged.connect(lambda row: enable(self._take_off, {UNCHOSEN: row < 0}))
         buttons = QHBoxLayout()
         for button in (self._add, self._take_off):
             button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
@@ -47,7 +48,7 @@ class FoldersRow(QWidget):
         buttons.addStretch()
         self._add.clicked.connect(self._ask)
         self._take_off.clicked.connect(self._take_chosen_off)
-        self._take_off.setEnabled(False)
+        enable(self._take_off, {UNCHOSEN: True})
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)

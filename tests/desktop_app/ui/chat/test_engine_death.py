@@ -10,7 +10,7 @@ from desktop_app.ui.widgets.notice import Notice
 from tests.desktop_app.ui.conftest import OpenWindow
 from tests.support.window import LONG, Person, run_events
 
-LARGER = re.compile(r"Answer with a context of 1,024 \([\d.]+ .B more memory\)")
+LARGER = re.compile(r"Answer with a context of 1,024 \([\d.]+\s.B more memory\)")
 
 
 def test_killed_in_mid_reply(open_window: OpenWindow) -> None:

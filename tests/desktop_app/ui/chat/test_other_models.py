@@ -62,8 +62,8 @@ def test_how_long_a_reply_thought_is_said_and_goes_on_counting(open_window: Open
     person.wait(lambda: person.titles and person.model_state == "ready")
     person.services.chats.open("chat")
     person.wait(lambda: len(person.messages) == 2)
-    assert last_reply(person).findChild(Thought)._button.text().startswith("Thought for 12 s")
+    assert last_reply(person).findChild(Thought)._button.text().startswith("Thought for 12\u00a0s")
     person.click("Continue this reply", last_reply(person))
     person.wait(lambda: not person.busy)
     assert person.services.chats.list.path[-1].facts["thinking_seconds"] >= 12.3
-    assert last_reply(person).findChild(Thought)._button.text().startswith("Thought for 12 s")
+    assert last_reply(person).findChild(Thought)._button.text().startswith("Thought for 12\u00a0s")

@@ -172,9 +172,9 @@ def _schemas(folder: Path) -> str:
 
     resource = DRAFT202012.create_resource({"$defs": {"a": {"type": "null"}}})
     registry: Registry[Any] = Registry().with_resource("", resource)
-    found = registry.resolver().lookup("#/$defs/a").contents
-    _expect(Draft202012Validator(found).is_valid(None), "null is no null")
-    return str(found["type"])
+    schema = registry.resolver().lookup("#/$defs/a").contents
+    _expect(Draft202012Validator(schema).is_valid(None), "null is no null")
+    return str(schema["type"])
 
 
 def _mcp(folder: Path) -> str:

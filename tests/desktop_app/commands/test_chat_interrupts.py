@@ -179,9 +179,8 @@ def test_ctrl_c_at_each_step_of_a_reply_leaves_a_chat_that_goes_on(endless: Path
     assert reading.content == ""
 
 
-@pytest.mark.parametrize(
-    "step", [step if step == "reading" else pytest.param(step, marks=pytest.mark.slow) for step in STEPS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
 def test_ctrl_c_at_each_step_ends_a_command(step: str, endless: Path, tmp_path: Path) -> None:
     question, reached = STEPS[step]
     with chat_with(endless, tmp_path, "--prompt", question) as terminal:

@@ -33,7 +33,7 @@ def asked(chat: _Chat, *messages: str, choose: Callable[[], str] | None = None) 
     return [_answer(chat, lambda text=text: chat.ask(text), choose) for text in messages]  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("sizes", "start"), [((450, 200, 350), "2"), ((380, 380, 250), "3")])
+@pytest.mark.parametrize(("sizes", "start"), [((470, 180, 380), "2"), ((390, 390, 250), "3")])
 def test_a_message_that_does_not_fit_is_asked_again(session: Session, sizes: tuple[int, ...], start: str) -> None:
     chat = _Chat(session.engine, session.info, OPTIONS, {})
     first, second, third = (f"{number}" * size for number, size in enumerate(sizes, 1))
@@ -48,8 +48,8 @@ def test_a_message_that_does_not_fit_is_asked_again(session: Session, sizes: tup
 
 def test_a_new_chat_takes_the_last_turns_along(session: Session) -> None:
     chat = _Chat(session.engine, session.info, OPTIONS, {})
-    assert asked(chat, "1" * 450, "2" * 200) == [0, 0]
-    assert asked(chat, "3" * 350, choose=lambda: "c") == [0]
+    assert asked(chat, "1" * 470, "2" * 180) == [0, 0]
+    assert asked(chat, "3" * 380, choose=lambda: "c") == [0]
     assert [message.content[0] for message in chat.messages if message.role == "user"] == ["2", "3"]
     assert not chat.options.reads_from
 
@@ -73,9 +73,9 @@ def test_a_recorded_chat_goes_on_in_a_new_one(session: Session, data_home: Path)
         acting = ToolChat(session, Toolbox([], data_home, None, []), record.step, allow_all=False)
         chat = _Chat(session.engine, session.info, OPTIONS, {}, acting, record)
         chat.go_on()
-        assert asked(chat, "1" * 450, "2" * 200) == [0, 0]
+        assert asked(chat, "1" * 470, "2" * 180) == [0, 0]
         old = record.conversation.id
-        assert asked(chat, "3" * 350, choose=lambda: "c") == [0]
+        assert asked(chat, "3" * 380, choose=lambda: "c") == [0]
         assert record.conversation.id != old
     with open_record(last=True) as record:
         assert record.conversation.id != old
